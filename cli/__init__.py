@@ -1,0 +1,1 @@
+"""The command line, `rb`: the only code that prints or exits."""

@@ -1,0 +1,1 @@
+"""What a runbook and an execution are: plain data and pure functions."""

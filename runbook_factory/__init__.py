@@ -1,0 +1,1 @@
+"""Makes a runbook run: YAML to Dagster job, executor, recorder, execution log."""

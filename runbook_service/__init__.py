@@ -1,0 +1,1 @@
+"""Keeps runbooks running for others: identities, and Dagster's own processes."""

@@ -1,0 +1,99 @@
+"""What a step and the outside say to each other: plain values, the same live, from a fixture, from a record."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from step_ops.errors import ErrorType, StepError
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpRequest:
+    """One HTTP request. Headers, params and JSON may hold `Secret` values.
+
+    A relative `url` belongs to the named `connection`, whose base the live transport joins to it.
+    `json` and `data` exclude each other; `timeout` is the whole exchange, in seconds.
+    """
+
+    method: str
+    url: str
+    connection: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    data: bytes | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpResponse:
+    """One HTTP answer, of any status; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def text(self) -> str:
+        """The body as text; undecodable bytes become replacement characters."""
+        return self.body.decode("utf-8", errors="replace")
+
+    def json(self) -> Any:
+        """The body as JSON; raises `StepError` of type `data` that shows what came instead."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            start = " ".join(self.text()[:80].split())
+            kind = self.headers.get("content-type", "no content type")
+            raise StepError(
+                ErrorType.DATA,
+                f"the answer is not JSON ({kind}): it starts with {start!r}",
+                hint="check the address; a login or error page often answers in place of an API",
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle in CSS pixels, from the top left corner of the picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRequest:
+    """One element of one page, to be photographed.
+
+    `actions` are single-key mappings in order: `{"click": selector}`, `{"fill": {"selector", "value"}}`,
+    `{"wait_for": selector}`. `mask` lists selectors whose boxes are left out of the comparison.
+    """
+
+    url: str
+    selector: str
+    actions: tuple[Mapping[str, Any], ...] = ()
+    viewport: tuple[int, int] = (1280, 720)
+    mask: tuple[str, ...] = ()
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageShot:
+    """The picture of an element: PNG bytes, the boxes of the masked parts inside it, and what drew it."""
+
+    png: bytes
+    masked: tuple[Box, ...] = ()
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+
+
+class Transport(Protocol):
+    """The far side of the gate: the network and the browser, a fixture, or a record."""
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        """The answer, of any status; raises `StepError` (timeout, connection, policy, cassette)."""
+        ...
+
+    def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
+        """A stable picture of the element. A first picture that `accept`s is taken as it is."""
+        ...

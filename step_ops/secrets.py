@@ -1,0 +1,106 @@
+"""Secret values: tainted from the moment they are resolved, so that no text can hold one by accident."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from step_ops.errors import ErrorType, StepError
+
+
+class Secret:
+    """A value that prints as its name. Text joined with it becomes secret too.
+
+    Only drivers call `reveal`, at the moment they hand the value to the outside.
+    """
+
+    __slots__ = ("_value", "name")
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __add__(self, other: str) -> "Secret":
+        return Secret(self.name, self._value + other)
+
+    def __radd__(self, other: str) -> "Secret":
+        return Secret(self.name, other + self._value)
+
+    def __repr__(self) -> str:
+        return f"<secret {self.name}>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"secret {self.name!r} may not be pickled")
+
+
+class SecretProvider(Protocol):
+    """Where secrets come from."""
+
+    def get(self, name: str) -> str:
+        """The value called `name`; raises `StepError` of type `secret` when there is none."""
+        ...
+
+
+class EnvironmentSecrets:
+    """Secrets from environment variables; with `allowed`, only from those named in it."""
+
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, *, allowed: Collection[str] | None = None
+    ) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._allowed = allowed
+
+    def get(self, name: str) -> str:
+        """The variable's value; an empty one counts as missing."""
+        if self._allowed is not None and name not in self._allowed:
+            raise StepError(
+                ErrorType.SECRET,
+                f"secret {name!r} is not on the allow-list of this deployment",
+                hint="add it to the deployment's list of secrets",
+            )
+        value = self._environment.get(name)
+        if not value:
+            raise StepError(
+                ErrorType.SECRET,
+                f"secret {name!r} is not set",
+                hint=f"export {name}=... before the run",
+            )
+        return value
+
+
+class FixtureSecrets:
+    """The fake secrets a fixture states."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def get(self, name: str) -> str:
+        """The fake value; a fixture that lacks it is told so."""
+        if name not in self._values:
+            raise StepError(
+                ErrorType.SECRET,
+                f"the fixture has no secret {name!r}",
+                hint=f'add "secrets": {{"{name}": "..."}} to the fixture',
+            )
+        return self._values[name]
+
+
+def reveal(value: Any) -> Any:
+    """`value` with every `Secret` inside it replaced by its plain text, for a driver about to send it."""
+    match value:
+        case Secret():
+            return value.reveal()
+        case dict():
+            return {key: reveal(item) for key, item in value.items()}
+        case list() | tuple():
+            return [reveal(item) for item in value]
+        case _:
+            return value
