@@ -26,6 +26,10 @@ class HttpRequest:
     timeout: float = 30.0
 
 
+def _not_json(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
 @dataclass(frozen=True, kw_only=True)
 class HttpResponse:
     """One HTTP answer, of any status; header names are lower case."""
@@ -41,7 +45,7 @@ class HttpResponse:
     def json(self) -> Any:
         """The body as JSON; raises `StepError` of type `data` that shows what came instead."""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body, parse_constant=_not_json)
         except (ValueError, RecursionError) as error:
             start = " ".join(self.text()[:80].split())
             kind = self.headers.get("content-type", "no content type")

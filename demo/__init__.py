@@ -1,0 +1,1 @@
+"""A small real upstream for the shipped runbooks: an API, a GraphQL endpoint, a page."""

@@ -1,0 +1,171 @@
+"""Keys and types: does the file have the shape of a runbook?"""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from runbook_defs.checks.subject import Subject
+from runbook_defs.model import Assumption, Input, Kpis, OwnKpi, Runbook, Step, normalized
+from runbook_defs.problems import Code, did_you_mean
+from runbook_defs.source import Location
+
+_NOT_BUILT = {
+    ("defaults",): "defaults",
+    ("schedule",): "schedule",
+    ("tolerances",): "tolerances",
+    ("assumptions", 0, "probe"): "probe",
+    ("steps", 0, "for_each"): "for_each",
+    ("steps", 0, "max_parallel"): "max_parallel",
+    ("steps", 0, "retry"): "retry",
+    ("steps", 0, "timeout_seconds"): "timeout_seconds",
+    ("steps", 0, "rollback"): "rollback",
+}
+
+_SENTENCES = {
+    "bool_type": "should be true or false",
+    "dict_type": "should be a mapping",
+    "float_type": "should be a number",
+    "int_type": "should be a whole number",
+    "list_type": "should be a list",
+    "model_type": "should be a mapping",
+    "string_type": "should be text",
+    "string_too_short": "should not be empty",
+    "too_short": "should not be empty",
+}
+
+_PATTERNS = {
+    "id": "lower case letters, digits and dashes, such as rb-001-entity-enrichment",
+    "version": "a semantic version, such as 1.0.0",
+    "step": "lower case letters, digits and underscores, starting with a letter",
+    "name": "letters, digits and underscores, not starting with a digit",
+}
+
+
+def check_shape(subject: Subject) -> Runbook | None:
+    """Notes every unknown key and wrong value; gives the runbook when there is none."""
+    _not_built(subject)
+    try:
+        return Runbook.model_validate(normalized(subject.data))
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_context=True):
+            _report(subject, item)
+        return None
+
+
+def _report(subject: Subject, item: Any) -> None:
+    location: Location = tuple(part for part in item["loc"] if part != "[key]")
+    name = str(location[-1]) if location else "the file"
+    match item["type"]:
+        case "extra_forbidden":
+            hint = did_you_mean(name, _known_keys(location[:-1]))
+            known = ", ".join(_known_keys(location[:-1]))
+            subject.add(
+                Code.UNKNOWN_KEY,
+                location,
+                f"unknown key {name!r}",
+                hint=hint or f"known: {known}",
+                key=True,
+            )
+        case "missing":
+            parent = f"{_title(subject, location[:-1])} has no {name!r}"
+            subject.add(Code.MISSING_KEY, location[:-1], parent, hint=f"add `{name}:`")
+        case "model_type" if location[:1] == ("kpis",) and len(location) == 2:
+            near = did_you_mean(
+                name, [key for key in Kpis.model_fields if not key.startswith("__")]
+            )
+            hint = near or 'an own KPI is a mapping: {value: "${...}", max: 10}'
+            subject.add(Code.UNKNOWN_KEY, location, f"unknown KPI {name!r}", hint=hint, key=True)
+        case _:
+            message, hint = _sentence(item, location)
+            subject.add(Code.WRONG_VALUE, location, message, hint=hint)
+
+
+def _sentence(item: Any, location: Location) -> tuple[str, str]:
+    name = str(location[-1]) if location else "the file"
+    kind, context = item["type"], item.get("ctx", {})
+    if isinstance(location[-1] if location else None, int):
+        name = f"item {int(location[-1]) + 1} of {location[-2]!r}" if len(location) > 1 else name
+    else:
+        name = repr(name)
+    if kind == "string_pattern_mismatch":
+        return f"{name} is {item['input']!r}", f"use {_pattern(location)}"
+    if kind in {"enum", "literal_error"}:
+        expected = context.get("expected", "")
+        options = [option.strip(" '") for option in expected.replace(" or ", ", ").split(",")]
+        near = did_you_mean(str(item["input"]), options)
+        return f"{name} is {item['input']!r}, which is none of {expected}", near
+    sentence = _SENTENCES.get(kind, item["msg"][:1].lower() + item["msg"][1:])
+    return f"{name} {sentence}, not {_kind(item['input'])}", ""
+
+
+def _pattern(location: Location) -> str:
+    match location:
+        case ("id",) | ("version",):
+            return _PATTERNS[str(location[0])]
+        case ("steps", _, "id"):
+            return _PATTERNS["step"]
+        case _:
+            return _PATTERNS["name"]
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"the text {value[:40]!r}" if value.strip() else "an empty text"
+        case int() | float():
+            return f"the number {getattr(value, 'text', value)}"
+        case dict():
+            return "a mapping"
+        case []:
+            return "an empty list"
+        case _:
+            return "a list"
+
+
+def _title(subject: Subject, location: Location) -> str:
+    match location:
+        case ():
+            return "the runbook"
+        case ("steps", int(index)):
+            step_id = subject.document.get((*location, "id"))
+            return f"step {step_id!r}" if isinstance(step_id, str) else f"step number {index + 1}"
+        case _:
+            return ".".join(str(part) for part in location)
+
+
+def _known_keys(location: Location) -> list[str]:
+    model: type[BaseModel]
+    match location:
+        case ("steps", _):
+            model = Step
+        case ("assumptions", _):
+            model = Assumption
+        case ("inputs", _):
+            model = Input
+        case ("kpis", _):
+            model = OwnKpi
+        case _:
+            model = Runbook
+    return [key for key in model.model_fields if not key.startswith("__")]
+
+
+def _not_built(subject: Subject) -> None:
+    hint = "remove it for now: running without it would not do what the file says"
+    for pattern, name in _NOT_BUILT.items():
+        count = len(subject.data.get(str(pattern[0])) or ()) if len(pattern) > 1 else 1
+        for index in range(count):
+            location = (pattern[0], index, *pattern[2:]) if len(pattern) > 1 else pattern
+            if subject.document.get(location) is not None:
+                subject.add(
+                    Code.NOT_BUILT, location, f"{name!r} is not built yet", hint=hint, key=True
+                )
+    for step in subject.steps:
+        if step.raw.get("on_failure") == "rollback":
+            location = (*step.location, "on_failure")
+            subject.add(
+                Code.NOT_BUILT, location, "'on_failure: rollback' is not built yet", hint=hint
+            )

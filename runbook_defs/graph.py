@@ -1,0 +1,47 @@
+"""The order of steps: what must be done before what."""
+
+import graphlib
+from collections.abc import Mapping, Sequence
+
+
+def find_cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Every independent cycle, as the steps in it in order of dependence; a step on itself is not one.
+
+    `edges` maps a step to the steps it depends on.
+    """
+    graph = {step: [up for up in ups if up != step and up in edges] for step, ups in edges.items()}
+    cycles: list[list[str]] = []
+    while True:
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            # graphlib names predecessors first; the first and the last are the same step.
+            cycle = list(reversed(error.args[1]))[:-1]
+            start = cycle.index(min(cycle, key=list(edges).index))
+            cycle = cycle[start:] + cycle[:start]
+            cycles.append(cycle)
+            following = cycle[1 % len(cycle)]
+            graph[cycle[0]] = [up for up in graph[cycle[0]] if up != following]
+        else:
+            return cycles
+
+
+def upstream(edges: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """For each step, all steps that are done before it starts; cycles and unknown names do no harm."""
+    found: dict[str, frozenset[str]] = {}
+    for step in edges:
+        seen: set[str] = set()
+        waiting = list(edges[step])
+        while waiting:
+            name = waiting.pop()
+            if name in edges and name not in seen:
+                seen.add(name)
+                waiting.extend(edges[name])
+        found[step] = frozenset(seen)
+    return found
+
+
+def leaves(edges: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """The steps that nothing depends on."""
+    used = {up for ups in edges.values() for up in ups}
+    return frozenset(edges) - used

@@ -1,0 +1,163 @@
+"""The shape of a runbook: plain, frozen data, with unknown keys refused."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+
+ID = r"[a-z0-9]+(-[a-z0-9]+)*"
+STEP_ID = r"[a-z][a-z0-9_]*"
+VERSION = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)([-+][0-9A-Za-z.+-]+)?"
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def as_written(value: Any) -> Any:
+    """A number from a YAML file as the text it was written as."""
+    return getattr(value, "text", value)
+
+
+Text = Annotated[str, BeforeValidator(as_written)]
+Filled = Annotated[
+    str, BeforeValidator(as_written), StringConstraints(strip_whitespace=True, min_length=1)
+]
+Number = Annotated[float, Strict()]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Flag = Annotated[bool, Strict()]
+Seconds = Annotated[float, Strict(), Field(gt=0)]
+
+
+class OnFailure(StrEnum):
+    """What a failed step does to the execution."""
+
+    ABORT = "abort"
+    LOG_AND_CONTINUE = "log_and_continue"
+    ROLLBACK = "rollback"
+
+
+class Effect(StrEnum):
+    """Whether a step changes the world."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Part(BaseModel):
+    """A part of a runbook."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Part):
+    """A value the caller gives."""
+
+    type: Literal["string", "integer", "number", "boolean", "list", "object"] = "string"
+    default: Any = None
+    required: Flag | None = None
+    sensitive: Flag = False
+    description: Text = ""
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a run without it is refused: as stated, else when there is no default."""
+        if self.required is not None:
+            return self.required
+        return "default" not in self.model_fields_set
+
+
+class Assumption(Part):
+    """Something that must hold before step one: attested by whoever starts the run, or checked."""
+
+    id: Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
+    description: Text = ""
+    attested: Flag | None = None
+    check: Text | None = None
+    probe: dict[str, Any] | None = None
+
+
+class OwnKpi(Part):
+    """A key figure of the runbook's own, with inclusive limits."""
+
+    value: Text
+    min: Number | None = None
+    max: Number | None = None
+    equals: Any = None
+    unit: Text = ""
+
+
+class Kpis(BaseModel):
+    """How well the runbook must go: three figures every runbook has, and its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, OwnKpi]
+
+    max_duration_seconds: Number | None = None
+    min_success_rate: Number | None = None
+    max_error_rate: Number | None = None
+
+    @property
+    def own(self) -> dict[str, OwnKpi]:
+        """The runbook's own figures, in the order written."""
+        return self.__pydantic_extra__ or {}
+
+
+class Step(Part):
+    """One node of the graph."""
+
+    id: Annotated[str, StringConstraints(pattern=rf"^{STEP_ID}$")]
+    type: Filled
+    description: Text = ""
+    depends_on: list[Text] = []
+    when: Text | None = None
+    for_each: Any = None
+    max_parallel: Count | None = None
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
+    on_failure: OnFailure = OnFailure.ABORT
+    retry: dict[str, Any] | None = None
+    timeout_seconds: Seconds | None = None
+    rollback: dict[str, Any] | None = None
+    effect: Effect | None = None
+    summary: Text | None = None
+
+
+class Runbook(Part):
+    """An operational procedure: a graph of steps with its assumptions, legal basis and key figures."""
+
+    id: Annotated[str, StringConstraints(pattern=rf"^{ID}$", max_length=80)]
+    name: Filled
+    version: Annotated[str, BeforeValidator(as_written), StringConstraints(pattern=rf"^{VERSION}$")]
+    owner: Filled
+    legal_basis: Filled
+    description: Text = ""
+    tags: list[Text] = []
+    inputs: dict[Annotated[str, StringConstraints(pattern=rf"^{NAME}$")], Input] = {}
+    assumptions: list[Assumption] = []
+    kpis: Kpis = Field(default_factory=lambda: Kpis.model_validate({}))
+    defaults: dict[str, Any] | None = None
+    schedule: dict[str, Any] | None = None
+    tolerances: list[Any] | None = None
+    steps: Annotated[list[Step], Field(min_length=1)]
+
+    def step(self, step_id: str) -> Step:
+        """The step called `step_id`; raises KeyError when there is none."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+
+def normalized(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` with its short forms written out: an assumption `- name: true` gets an `id`."""
+    assumptions = data.get("assumptions")
+    if not isinstance(assumptions, list):
+        return data
+    return {**data, "assumptions": [_assumption(item) for item in assumptions]}
+
+
+def _assumption(item: Any) -> Any:
+    if isinstance(item, dict) and len(item) == 1 and "id" not in item:
+        ((name, attested),) = item.items()
+        return {"id": name, "attested": attested}
+    if isinstance(item, str):
+        return {"id": item, "attested": True}
+    return item

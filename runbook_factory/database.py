@@ -1,0 +1,85 @@
+"""The one place that knows where the database is and how it is spoken to."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from urllib.parse import urlsplit
+
+import sqlalchemy
+from sqlalchemy.engine import URL, Engine, make_url
+
+from runbook_factory import embedded
+from runbook_factory.project import Project
+
+VARIABLE = "RUNBOOK_DATABASE_URL"
+CONNECT_SECONDS = 10
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message holds no password."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def database_url(project: Project) -> URL:
+    """The URL of RUNBOOK_DATABASE_URL, or of the embedded server, which is started when it is not up."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return normalized(named)
+    try:
+        return normalized(embedded.start(project.state_folder()))
+    except Exception as error:
+        raise DatabaseError(
+            f"the embedded PostgreSQL did not start: {type(error).__name__}: {error}",
+            hint=f"see {project.state / 'pg' / 'log'}, or name a server in {VARIABLE}",
+        ) from error
+
+
+def normalized(url: str) -> URL:
+    """`url` with the psycopg2 driver, whatever it asks for; raises `DatabaseError`.
+
+    SQLAlchemy 2.1 reads a bare `postgresql://` as psycopg 3, whose connections Dagster's pooled
+    engines close under themselves.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        hint = "it looks like postgresql://user:password@host:5432/name"
+        raise DatabaseError(f"{VARIABLE} is not a PostgreSQL URL (scheme {scheme!r})", hint=hint)
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg2")
+    except sqlalchemy.exc.ArgumentError:
+        raise DatabaseError(f"{VARIABLE} cannot be read as a URL") from None
+
+
+def as_text(url: URL) -> str:
+    """The URL with its password, for code that connects; never for people."""
+    return url.render_as_string(hide_password=False)
+
+
+@cache
+def engine(project: Project) -> Engine:
+    """The process's engine on the project's database, with a small pool."""
+    return sqlalchemy.create_engine(
+        database_url(project),
+        pool_size=2,
+        max_overflow=30,
+        pool_pre_ping=False,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "runbook"},
+        isolation_level="AUTOCOMMIT",
+    )
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turns a database that is away into a `DatabaseError` that says so."""
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+        raise DatabaseError(
+            f"cannot reach the database: {reason}",
+            hint=f"check {VARIABLE}, or unset it to use the embedded server",
+        ) from None

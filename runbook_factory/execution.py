@@ -1,0 +1,287 @@
+"""One execution of a runbook: what it was asked, how its steps stand, and its verdict."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from runbook_defs.execution import (
+    Actor,
+    AssumptionChecked,
+    AssumptionResult,
+    Event,
+    ExecutionFinished,
+    ExecutionRecord,
+    KpiResult,
+    Status,
+    StepFinished,
+    StepRecord,
+    StepStarted,
+    StepStatus,
+)
+from runbook_defs.expressions import ExpressionError
+from runbook_defs.kpis import evaluate_kpis
+from runbook_defs.model import OnFailure, Step
+from runbook_defs.templates import compile_template
+from runbook_factory.assumptions import check_assumptions
+from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.recorder import Recorder, fingerprint
+from runbook_factory.request import RunRequest
+from runbook_factory.shelf import ExecutionShelf
+from runbook_factory.step_run import StepRun, described
+from step_ops.cassette import Cassette
+from step_ops.connections import Connections
+from step_ops.files import Folder
+from step_ops.gate import Gate, Mode, Read, World
+from step_ops.live import LiveWorld
+from step_ops.playback import Playback
+from step_ops.redaction import Redactor
+from step_ops.secrets import SecretProvider
+
+# Set by the executor for the threads of one run, so that an op finds what it belongs to.
+current_execution: ContextVar["Execution"] = ContextVar("current_execution")
+
+# Whoever starts a run in this process may listen to it.
+listener: ContextVar["deque[Event] | None"] = ContextVar("listener", default=None)
+
+
+class Aborted(Exception):
+    """The execution ends here; the message is its reason."""
+
+
+@dataclass(kw_only=True)
+class Execution:
+    """A running execution. Steps run in threads; each touches only its own entries here."""
+
+    id: str
+    runbook: LoadedRunbook
+    request: RunRequest
+    actor: Actor
+    inputs: Mapping[str, Any]
+    cassette: Cassette | None
+    connections: Connections
+    secrets: SecretProvider
+    recorder: Recorder
+    redactor: Redactor
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    records: dict[str, StepRecord] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float] = field(default_factory=dict)
+    assumptions: tuple[AssumptionResult, ...] = ()
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the world is the real one."""
+        return self.request.mode is Mode.LIVE
+
+    def emit(self, event: Event) -> None:
+        """Tells whoever listens in this process."""
+        events = listener.get()
+        if events is not None:
+            events.append(event)
+
+    def check_assumptions(self) -> None:
+        """Looks at every assumption; raises `Aborted` when one is not met."""
+        stated = self.cassette.fixture.assumptions if self.cassette else None
+        self.assumptions = check_assumptions(
+            self.runbook.runbook.assumptions,
+            deny=self.request.deny,
+            stated=stated,
+            actor=self.actor.name,
+            scope=self._scope(duration=0.0),
+        )
+        for result in self.assumptions:
+            self.emit(AssumptionChecked(result=result))
+        unmet = [result for result in self.assumptions if not result.met]
+        if unmet:
+            raise Aborted("; ".join(f"assumption {item.id!r} is not met: {item.reason}" for item in unmet))
+
+    def run_step(self, step_id: str, *, attempt: int) -> StepRecord:
+        """Runs one attempt of a step, or skips it."""
+        step = self.runbook.runbook.step(step_id)
+        begins = max((self.ends.get(up, 0.0) for up in step.depends_on), default=0.0)
+        self.emit(StepStarted(step_id=step.id, type=step.type))
+        gate = self._gate(step, begins)
+        duration = self._duration(step, gate, begins)
+        scope = self._scope(duration=duration, gate=gate)
+        record = self._skipped(step, scope, attempt, begins)
+        if record is None:
+            record, self.outputs[step.id] = StepRun(
+                step=step,
+                step_type=self.runbook.step_types[step.id],
+                templates=self.runbook.templates[step.id],
+                secrets=frozenset(self.runbook.checked.uses.secrets),
+                gate=gate,
+                recorder=self.recorder,
+                redactor=self.redactor,
+                position=self._position(step),
+                attempt=attempt,
+                begins=None if self.is_live else begins,
+            ).run(scope)
+            self.measures.update(gate.measures)
+        self.records[step.id] = record
+        self.ends[step.id] = begins + record.seconds
+        self.emit(StepFinished(record=record))
+        return record
+
+    def finish(self, *, reason: str = "") -> ExecutionRecord:
+        """Gives the verdict and notes it; `reason` says why the execution ended early, if it did."""
+        reached = set(self.records)
+        for step in self.runbook.runbook.steps:
+            if step.id not in reached:
+                missed = StepRecord(step_id=step.id, type=step.type, status=StepStatus.NOT_RUN)
+                self.records[step.id] = missed
+                self.emit(StepFinished(record=missed))
+        steps = [self.records[step.id] for step in self.runbook.runbook.steps]
+        duration = round(self._elapsed(), 6)
+        kpis: tuple[KpiResult, ...] = ()
+        if not reason:
+            kpis = evaluate_kpis(
+                self.runbook.runbook.kpis,
+                steps=steps,
+                duration=duration,
+                scope=self._scope(duration=duration),
+            )
+            reason = self._shortfall(kpis)
+            status = Status.FAILURE if reason else Status.SUCCESS
+        else:
+            status = Status.ABORTED
+        record = ExecutionRecord(
+            id=self.id,
+            runbook_id=self.runbook.id,
+            runbook_version=self.runbook.runbook.version,
+            mode=self.request.mode.value,
+            status=status,
+            started_at=self.started_at,
+            completed_at=datetime.now(UTC),
+            actor=self.actor,
+            reason=self.redactor.text(reason),
+            duration_seconds=duration,
+            assumptions=self.assumptions,
+            kpis=kpis,
+            measures=dict(self.measures),
+            inputs=self.redactor.data(dict(self.inputs)),
+            environment=dict(fingerprint()),
+            steps=tuple(steps),
+        )
+        unreached = [
+            (position, step) for position, step in enumerate(steps) if step.step_id not in reached
+        ]
+        self.recorder.finish(record, unreached=unreached)
+        self.emit(ExecutionFinished(record=record))
+        return record
+
+    def _shortfall(self, kpis: tuple[KpiResult, ...]) -> str:
+        """Why an execution that ran to its end is not a success; empty when it is."""
+        missed = [kpi.name for kpi in kpis if not kpi.met]
+        if missed:
+            return f"missed {'KPI' if len(missed) == 1 else 'KPIs'} {', '.join(missed)}"
+        left = self.cassette.unused() if self.cassette else []
+        return "; ".join(
+            f"the fixture has {count} exchange{'s' if count > 1 else ''} for step {step!r} that nobody used"
+            for step, count in left
+        )
+
+    def _elapsed(self) -> float:
+        if self.is_live:
+            return time.monotonic() - self._began
+        return max(self.ends.values(), default=0.0)
+
+    def _gate(self, step: Step, begins: float) -> Gate:
+        files = Folder(self.runbook.folder)
+        world: World
+        if self.cassette is not None:
+            world = Playback(self.cassette, step=step.id, begins=begins, files=files)
+        else:
+            world = LiveWorld(
+                connections=self.connections, secrets=self.secrets, files=files, cancelled=self.cancelled
+            )
+        baselines = self.request.cassette.baselines if self.request.cassette else {}
+        shelf = ExecutionShelf(
+            self.runbook.project,
+            runbook_id=self.runbook.id,
+            execution_id=self.id,
+            step_id=step.id,
+            baselines=baselines,
+        )
+        return Gate(
+            world, runbook=self.runbook.id, execution=self.id, redactor=self.redactor, shelf=shelf
+        )
+
+    def _duration(self, step: Step, gate: Gate, begins: float) -> float:
+        """Seconds since the start, as this step sees them; live, a recorded read when it is used."""
+        if not self.is_live:
+            return begins
+        seconds = round(time.monotonic() - self._began, 6)
+        templates = self.runbook.templates[step.id].values()
+        names = {path for item in templates for found in item.found for path in found.expression.names}
+        if ("execution", "duration") in names:
+            gate.reads.append(Read(kind="clock", name="execution.duration", value=seconds))
+        return seconds
+
+    def _scope(self, *, duration: float, gate: Gate | None = None) -> dict[str, Any]:
+        steps = {
+            step_id: {"outputs": self.outputs.get(step_id, {}), "status": record.status.value}
+            for step_id, record in self.records.items()
+        }
+        about = {
+            "id": self.id,
+            "started_at": self.started_at.isoformat(),
+            "duration": duration,
+            "actor": self.actor.name,
+        }
+        scope: dict[str, Any] = {**self.inputs, "inputs": self.inputs, "steps": steps, "execution": about}
+        if gate is not None:
+            scope["secret"] = gate.secret
+        return scope
+
+    def _skipped(
+        self, step: Step, scope: Mapping[str, Any], attempt: int, begins: float
+    ) -> StepRecord | None:
+        """The record of a step that is not to run: its `when` is false, or what it needs was skipped."""
+        why = ""
+        failure: dict[str, Any] | None = None
+        if step.when is not None:
+            try:
+                if not compile_template(step.when).render(scope):
+                    why = "its `when` is false"
+            except ExpressionError as error:
+                failure = described(error)
+        else:
+            skipped = [up for up in step.depends_on if self.records[up].status is StepStatus.SKIPPED]
+            why = f"{skipped[0]!r} was skipped" if skipped else ""
+        if not why and failure is None:
+            return None
+        now = datetime.now(UTC)
+        record = StepRecord(
+            step_id=step.id,
+            type=step.type,
+            status=StepStatus.FAILED if failure else StepStatus.SKIPPED,
+            attempt=attempt,
+            started_at=now,
+            completed_at=now,
+            started_virtual=None if self.is_live else begins,
+            summary=why,
+            outputs=dict.fromkeys(step.outputs),
+            errors=(failure,) if failure else (),
+        )
+        self.outputs[step.id] = dict.fromkeys(step.outputs)
+        self.recorder.begin_step(record, position=self._position(step))
+        self.recorder.finish_step(record)
+        return record
+
+    def _position(self, step: Step) -> int:
+        return self.runbook.runbook.steps.index(step)
+
+
+def aborts(step: Step, record: StepRecord) -> bool:
+    """Whether this end of a step ends the execution."""
+    return record.status is StepStatus.FAILED and step.on_failure is not OnFailure.LOG_AND_CONTINUE
+

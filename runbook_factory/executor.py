@@ -1,0 +1,218 @@
+"""Our executor: steps in threads as the graph allows, one execution record around them.
+
+The only module that touches Dagster's private step execution; tests/runbook_factory/
+test_dagster_contract.py holds it to what it relies on. Worker threads run steps and put their events
+on a queue; the main thread alone touches Dagster's state of the run.
+"""
+
+import contextvars
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dagster import DagsterEvent, Executor, ExecutorDefinition, MetadataValue
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable
+from dagster._core.execution.context.system import (
+    PlanExecutionContext,
+    PlanOrchestrationContext,
+    StepExecutionContext,
+)
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.storage.dagster_run import DagsterRunStatus
+
+from runbook_defs.execution import Status
+from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.execution import Aborted, Execution, current_execution
+from runbook_factory.opening import open_execution
+
+MAX_PARALLEL_STEPS = 16
+TICK_SECONDS = 0.1  # how soon an interrupt is seen while no step has anything to say
+GRACE_SECONDS = 5.0  # how long a cancelled execution waits for its running steps
+
+
+class RunbookFailed(Exception):
+    """The verdict of an execution whose steps all ran: it makes the Dagster run a failure."""
+
+
+def runbook_executor(runbook: LoadedRunbook) -> ExecutorDefinition:
+    """The executor of the runbook's job."""
+    return ExecutorDefinition(
+        name="runbook",
+        executor_creation_fn=lambda init: ThreadExecutor(runbook),
+        description="Runs steps in threads as the graph allows, and records the execution.",
+    )
+
+
+class ThreadExecutor(Executor):
+    """Runs the steps of one runbook."""
+
+    def __init__(self, runbook: LoadedRunbook) -> None:
+        self._runbook = runbook
+
+    @property
+    def retries(self) -> RetryMode:
+        """A step asks for its own retries."""
+        return RetryMode.ENABLED
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[DagsterEvent]:
+        """Dagster's events, as they happen."""
+        yield from iter(
+            ExecuteRunWithPlanIterable(
+                execution_plan=plan_context.execution_plan,
+                iterator=self._recorded,
+                execution_context_manager=PlanExecutionContextManager(
+                    job=plan_context.job,
+                    retry_mode=plan_context.retry_mode,
+                    execution_plan=plan_context.execution_plan,
+                    run_config=plan_context.run_config,
+                    dagster_run=plan_context.dagster_run,
+                    instance=plan_context.instance,
+                    raise_on_error=plan_context.raise_on_error,
+                    output_capture=plan_context.output_capture,
+                ),
+            )
+        )
+
+    def _recorded(
+        self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
+    ) -> Iterator[DagsterEvent]:
+        context = job_context
+        execution = open_execution(self._runbook, context.dagster_run)
+        current_execution.set(execution)
+        try:
+            execution.check_assumptions()
+            yield _assumptions_event(context, execution)
+            with execution_plan.start(
+                retry_mode=context.retry_mode, max_concurrent=MAX_PARALLEL_STEPS
+            ) as active:
+                yield from _Steps(context, active, execution).run()
+        except BaseException as error:
+            _settle(context, execution, reason=_reason(error))
+            raise
+        _settle(context, execution)
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case Aborted():
+            return str(error)
+        case DagsterExecutionInterruptedError() | KeyboardInterrupt():
+            return "cancelled"
+        case _:
+            return f"{type(error).__name__}: {error}"
+
+
+def _settle(context: PlanExecutionContext, execution: Execution, *, reason: str = "") -> None:
+    """Writes the verdict; a missed KPI fails the Dagster run although every step is green."""
+    record = execution.finish(reason=reason)
+    tags = {"runbook/status": record.status.value}
+    if record.reason:
+        tags["runbook/reason"] = record.reason[:400]
+    context.instance.add_run_tags(context.run_id, tags)
+    if not reason and record.status is not Status.SUCCESS:
+        raise RunbookFailed(record.reason)
+
+
+def _assumptions_event(context: PlanExecutionContext, execution: Execution) -> DagsterEvent:
+    lines = [f"- **{item.id}**: met ({item.how})" for item in execution.assumptions]
+    return DagsterEvent.engine_event(
+        context,
+        f"{execution.request.mode.value} execution by {execution.actor.name}; assumptions met: {len(lines)}",
+        event_specific_data=EngineEventData(
+            metadata={"assumptions": MetadataValue.md("\n".join(lines) or "none")}
+        ),
+    )
+
+
+@dataclass
+class _Steps:
+    """The loop over the steps of one run."""
+
+    context: PlanExecutionContext
+    active: ActiveExecution
+    execution: Execution
+    # What worker threads say: an event, or None at the end with the error that broke the step, if any.
+    said: "queue.Queue[tuple[str, DagsterEvent | None, BaseException | None]]" = field(
+        default_factory=queue.Queue
+    )
+    running: set[str] = field(default_factory=set)
+    failed: str = ""
+
+    def run(self) -> Iterator[DagsterEvent]:
+        while not self.active.is_complete:
+            if not self.failed:
+                for step in self.active.get_steps_to_execute():
+                    self._start(self.context.for_step(step, self.active.get_known_state()))
+                yield from self.active.plan_events_iterator(self.context)
+            if self.failed and not self.running:
+                raise Aborted(f"step {self.failed!r} failed: {self._message(self.failed)}")
+            if self.active.is_complete:
+                return
+            yield from self._hear()
+            if self.active.check_for_interrupts():
+                yield from self._interrupted()
+
+    def _start(self, step: StepExecutionContext) -> None:
+        key = step.step.key
+
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                for event in dagster_event_sequence_for_step(step):
+                    self.said.put((key, event, None))
+            except BaseException as caught:
+                error = caught
+            self.said.put((key, None, error))
+
+        self.running.add(key)
+        # A thread of its own, not one of a pool: a step that hangs must not keep the process alive.
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(work,), name=f"step-{key}", daemon=True).start()
+
+    def _hear(self) -> Iterator[DagsterEvent]:
+        try:
+            key, event, error = self.said.get(timeout=self._patience())
+        except queue.Empty:
+            return
+        if event is not None:
+            yield event
+            self.active.handle_event(event)
+            if event.is_step_failure:
+                self.failed = self.failed or key
+            return
+        self.running.discard(key)
+        if error is not None:
+            raise error
+        self.active.verify_complete(self.context, key)
+
+    def _patience(self) -> float:
+        retry: float = self.active.sleep_interval()  # type: ignore[no-untyped-call]
+        return min(TICK_SECONDS, retry) if retry > 0 else TICK_SECONDS
+
+    def _message(self, key: str) -> str:
+        record = self.execution.records.get(key)
+        failure = record.failure if record else None
+        return str(failure["message"]) if failure else "no reason was noted"
+
+    def _interrupted(self) -> Iterator[DagsterEvent]:
+        """Asks running steps to stop, gives them a moment, and ends the run as cancelled."""
+        self.execution.cancelled.set()
+        run = self.context.instance.get_run_by_id(self.context.run_id)
+        if run is not None and run.status is not DagsterRunStatus.CANCELING:
+            self.context.instance.report_run_canceling(run, message="Interrupted.")
+        waited = 0.0
+        while self.running and waited < GRACE_SECONDS:
+            before = len(self.running)
+            yield from self._hear()
+            waited += TICK_SECONDS if len(self.running) == before else 0.0
+        self.active.mark_interrupted()
+        raise DagsterExecutionInterruptedError("cancelled")

@@ -1,0 +1,58 @@
+"""Dagster's instance: stored in the project's database, or in memory for what is only a test."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import DagsterInstance
+from dagster._core.instance import InstanceRef
+
+from runbook_factory.database import reachable
+from runbook_factory.project import Project
+
+# What `dagster.yaml` of a project says; a project without that file gets the same.
+SETTINGS: Mapping[str, Any] = {
+    "storage": {
+        "custom": {"module": "runbook_factory.dagster_storage", "class": "RunbookStorage", "config": {}}
+    },
+    "local_artifact_storage": {
+        "module": "dagster._core.storage.root",
+        "class": "LocalArtifactStorage",
+        "config": {"base_dir": ".runbook/dagster"},
+    },
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    },
+    # The queue would leave a launched run waiting for ever where no daemon runs.
+    "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+    "python_logs": {"python_log_level": "INFO"},
+    "telemetry": {"enabled": False},
+}
+
+# One connection held open per storage, more while several steps log at once.
+POOL_RECYCLE_SECONDS = 3600
+POOL_OVERFLOW = 20
+
+
+def stored_instance(project: Project) -> DagsterInstance:
+    """The instance whose runs are in the database; raises `DatabaseError` when that is away."""
+    home = project.state_folder() / "dagster"
+    home.mkdir(exist_ok=True)
+    own = (project.root / "dagster.yaml").is_file()
+    ref = InstanceRef.from_dir(
+        str(home),
+        config_dir=str(project.root if own else home),
+        overrides={} if own else dict(SETTINGS),
+    )
+    with reachable():
+        instance = DagsterInstance.from_ref(ref)
+        # Pooled engines: by default each event opens a connection of its own.
+        instance.optimize_for_webserver(
+            statement_timeout=30_000, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=POOL_OVERFLOW
+        )
+    return instance
+
+
+def passing_instance() -> DagsterInstance:
+    """An instance in memory, gone with the process: Dagster's pages do not list tests."""
+    return DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}})

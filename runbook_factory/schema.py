@@ -1,0 +1,38 @@
+"""The tables of the execution record, brought up to date when they are first used."""
+
+import alembic.command
+import alembic.config
+import alembic.util
+from sqlalchemy import Engine, text
+
+HEAD = "001"
+FORMAT_VERSION = 1
+_LOCK = 7_305_001  # any number of ours: two processes that start at once must not both migrate
+
+
+class NewerSchema(Exception):
+    """The database was written by a newer version of this program."""
+
+
+def ensure(engine: Engine) -> None:
+    """Makes or upgrades the tables; costs one query when they are up to date."""
+    if _revision(engine) == HEAD:
+        return
+    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(text("CREATE SCHEMA IF NOT EXISTS runbook"))
+        config = alembic.config.Config()
+        config.set_main_option("script_location", "runbook_factory:migrations")
+        config.attributes["connection"] = connection
+        try:
+            alembic.command.upgrade(config, "head")
+        except alembic.util.CommandError as error:
+            raise NewerSchema(f"the tables are of a newer version of this program: {error}") from None
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if connection.scalar(text("SELECT to_regclass('runbook.alembic_version')")) is None:
+            return None
+        revision: str | None = connection.scalar(text("SELECT version_num FROM runbook.alembic_version"))
+        return revision

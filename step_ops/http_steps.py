@@ -1,0 +1,45 @@
+"""What the step types that speak HTTP share: the token's header, and what an error answer means."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from step_ops.errors import ErrorType, StepError
+from step_ops.exchanges import HttpRequest, HttpResponse
+
+
+def authorized(headers: Mapping[str, Any], token: Any) -> dict[str, Any]:
+    """The headers with `Authorization: Bearer <token>`, when there is a token."""
+    return dict(headers) if token is None else {**headers, "Authorization": "Bearer " + token}
+
+
+def expect_success(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The response, when its status is 2xx; else raises `StepError` of type `http`."""
+    if 200 <= response.status < 300:
+        return response
+    raise StepError(
+        ErrorType.HTTP,
+        f"{request.method} {request.url.split('?')[0]} answered {response.status}",
+        hint=_HINTS.get(response.status, ""),
+        details={"status": response.status, "answer": " ".join(response.text()[:300].split())},
+        retry_after=_retry_after(response),
+    )
+
+
+_HINTS = {
+    401: "the token is missing, wrong or expired",
+    403: "the token may not do this",
+    404: "check the address",
+    429: "the other side asks to slow down",
+}
+
+
+def _retry_after(response: HttpResponse) -> float | None:
+    value = response.headers.get("retry-after", "")
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,78 @@
+"""The real world: the network, the browser, the clock, chance, and the deployment's secrets."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from step_ops.connections import Connections
+from step_ops.errors import ErrorType, StepError
+from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot
+from step_ops.files import Folder
+from step_ops.secrets import SecretProvider
+
+
+class LiveWorld:
+    """The world of one step of a live execution."""
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        secrets: SecretProvider,
+        files: Folder,
+        cancelled: threading.Event,
+    ) -> None:
+        self._connections = connections
+        self._secrets = secrets
+        self._files = files
+        self._cancelled = cancelled
+        self._began = time.monotonic()
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        """The answer from the network."""
+        # Imported here: a step that sends nothing does not pay for the client.
+        from step_ops.drivers.http import send  # noqa: PLC0415
+
+        base = None
+        if not urlsplit(request.url).scheme and request.connection:
+            base = self._connections.url(request.connection)
+        return send(request, base_url=base, cancelled=self._cancelled)
+
+    def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
+        """The picture from a real browser."""
+        from step_ops.drivers.browser import photograph  # noqa: PLC0415
+
+        return photograph(request, accept=accept, cancelled=self._cancelled)
+
+    def now(self) -> datetime:
+        """The time."""
+        return datetime.now(UTC)
+
+    def elapsed(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._began
+
+    def sleep(self, seconds: float) -> None:
+        """Waits, but not beyond a cancellation."""
+        if self._cancelled.wait(max(0.0, seconds)):
+            raise StepError(ErrorType.CANCELLED, "cancelled while waiting")
+
+    def random(self) -> float:
+        """A number from 0 up to 1."""
+        return random.random()  # noqa: S311 - chance for jitter, not for keys
+
+    def new_id(self) -> UUID:
+        """A random id."""
+        return uuid4()
+
+    def secret(self, name: str) -> str:
+        """The deployment's value."""
+        return self._secrets.get(name)
+
+    def file(self, name: str) -> bytes:
+        """The file beside the runbook."""
+        return self._files.read(name)
