@@ -64,6 +64,7 @@ class Code(StrEnum):
     INPUT = "RB503"
 
     NO_PACK = "RB601"
+    PACK = "RB602"
 
     NOT_BUILT = "RB901"
 

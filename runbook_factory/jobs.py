@@ -1,5 +1,6 @@
 """From a runbook to a Dagster job: an op per step, `Nothing` edges along `depends_on`."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from dagster import (
     Field,
     GraphDefinition,
     In,
+    InitLoggerContext,
     JobDefinition,
+    LoggerDefinition,
     MetadataValue,
     NodeInvocation,
     Noneable,
@@ -39,6 +42,12 @@ _CONFIG_TYPES: dict[str, Any] = {
 }
 
 
+def _silent_logger(context: InitLoggerContext) -> logging.Logger:
+    silent = logging.Logger("runbook.silent")
+    silent.addHandler(logging.NullHandler())
+    return silent
+
+
 def job_name(runbook_id: str) -> str:
     """The Dagster job of a runbook: rb-001-x becomes rb_001_x."""
     return runbook_id.replace("-", "_")
@@ -62,7 +71,15 @@ def build_job(runbook: LoadedRunbook) -> JobDefinition:
     return graph.to_job(
         name=name,
         description=_description(model),
-        config=ConfigMapping(config_schema=_config_schema(runbook), config_fn=lambda config: {}),
+        config=ConfigMapping(
+            config_schema=_config_schema(runbook), config_fn=lambda config: {"loggers": {"silent": {}}}
+        ),
+        logger_defs={
+            "silent": LoggerDefinition(
+                _silent_logger,
+                description="Prints nothing: events are stored, and the terminal belongs to `rb`.",
+            )
+        },
         executor_def=runbook_executor(runbook),
         metadata=_job_metadata(runbook),
         tags={"runbook/id": runbook.id, "runbook/version": model.version},

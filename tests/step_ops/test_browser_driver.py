@@ -216,7 +216,8 @@ class TestPictures:
 
 SPINNER = """<div id=card style="width:200px;height:100px"><b id=spin class=busy
     style="position:relative;left:50px;top:30px;display:block;width:20px;height:20px"></b></div>
-    <script>let n = 0; (function turn() {n += 9; spin.style.background = `rgb(${n & 255} ${n >> 8} 200)`;
+    <script>let n = 0; (function turn() {n += 9;
+    spin.style.background = `rgb(${n & 255} ${n >> 8} 200)`;
     requestAnimationFrame(turn)})()</script>"""
 
 

@@ -1,0 +1,69 @@
+"""`rb run`: a runbook for real."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.errors import Exit, Stop
+from cli.loading import load
+from cli.reporters.progress import Progress, kpi_lines, picture_lines
+from cli.reporters.style import paint, plain
+
+if TYPE_CHECKING:
+    from runbook_defs.execution import ExecutionRecord
+
+
+def run(
+    runbook_id: str = typer.Argument(..., metavar="ID", help="The runbook's id."),
+    inputs: list[str] = typer.Option(
+        [], "-i", "--input", metavar="NAME=VALUE", help="An input; repeat for more."
+    ),
+    deny: list[str] = typer.Option(
+        [], "--deny", metavar="NAME", help="An assumption that does not hold: the run aborts."
+    ),
+) -> None:
+    """Run a runbook for real, with progress as it happens; the execution is recorded."""
+    runbook = load(runbook_id)
+    from runbook_defs.execution import ExecutionFinished  # noqa: PLC0415
+    from runbook_factory.actors import local_actor  # noqa: PLC0415 - loads Dagster
+    from runbook_factory.inputs import from_text, resolve_inputs  # noqa: PLC0415
+    from runbook_factory.instance import stored_instance  # noqa: PLC0415
+    from runbook_factory.jobs import build_job  # noqa: PLC0415
+    from runbook_factory.request import RunRequest  # noqa: PLC0415
+    from runbook_factory.runs import run_job  # noqa: PLC0415
+
+    known = {item.id for item in runbook.runbook.assumptions}
+    for name in deny:
+        if name not in known:
+            raise Stop(f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}")
+    given = {}
+    for item in inputs:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise Stop(f"-i {item} is not NAME=VALUE")
+        spec = runbook.runbook.inputs.get(name)
+        given[name] = from_text(name, spec.type if spec else "string", text)
+    resolve_inputs(runbook, given)
+    request = RunRequest(inputs=given, deny=tuple(deny))
+    record: ExecutionRecord | None = None
+    with stored_instance(runbook.project) as instance:
+        order = [step.id for step in runbook.runbook.steps]
+        with Progress(order, seconds=True) as progress:
+            for event in run_job(build_job(runbook), request, actor=local_actor(), instance=instance):
+                progress.show(event)
+                if isinstance(event, ExecutionFinished):
+                    record = event.record
+    _conclude(record)
+
+
+def _conclude(record: "ExecutionRecord | None") -> None:
+    if record is None:
+        raise Stop("the run ended without a verdict")
+    for line in [*kpi_lines(record.kpis), *picture_lines(record.steps, identical="identical")]:
+        print(line)
+    if record.reason:
+        print(f"reason: {plain(record.reason)}")
+    good = record.status.value == "success"
+    print(f"{paint(record.status.value.upper(), 'green' if good else 'red')} {record.short_name} {record.id}")
+    if not good:
+        raise typer.Exit(Exit.FINDINGS)

@@ -1,0 +1,49 @@
+"""The `rb` program: its verbs, and the one boundary between them and the terminal."""
+
+import sys
+from importlib.metadata import version
+
+import typer
+
+from cli.commands import db, exec_, ls, run, show, test, validate
+from cli.errors import boundary
+
+app = typer.Typer(
+    name="rb",
+    help="Runbooks as code: check them, test them on fixtures, run them on Dagster, read their records.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("validate")(validate.validate)
+app.command("test")(test.test)
+app.command("run")(run.run)
+app.command("ls")(ls.ls)
+app.command("show")(show.show)
+app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    exec_.exec_
+)
+app.add_typer(db.app, name="db")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rb {version('runbook-engine')}")
+        raise typer.Exit
+
+
+@app.callback()
+def rb(
+    show_version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Holds the options that come before a verb."""
+
+
+def main() -> None:
+    """Runs `rb` with the arguments of this process and exits with its code."""
+    sys.exit(boundary(lambda: app(standalone_mode=False)))

@@ -1,0 +1,1 @@
+"""How `rb` shows things: one file per thing shown."""

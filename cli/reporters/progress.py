@@ -1,0 +1,132 @@
+"""An execution as it happens: the seed's lines, in the order of the definition, and what runs now."""
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from cli.reporters.style import colourful, paint, plain, tick
+from runbook_defs.execution import (
+    AssumptionChecked,
+    AssumptionResult,
+    Event,
+    ExecutionRecord,
+    KpiResult,
+    StepFinished,
+    StepRecord,
+    StepStarted,
+    StepStatus,
+)
+
+_SIGNS = {("max", True): "<", ("max", False): ">", ("min", True): ">", ("min", False): "<"}
+
+
+class Progress:
+    """Prints steps in the order of the definition, however they end; on a terminal also what runs now."""
+
+    def __init__(self, order: Sequence[str], *, seconds: bool = False) -> None:
+        self._waiting = list(order)
+        self._ended: dict[str, StepRecord] = {}
+        self._running: dict[str, float] = {}
+        self._seconds = seconds
+        self._status: Any = None
+
+    def __enter__(self) -> "Progress":
+        if colourful():
+            from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
+
+            self._status = Console().status("starting")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, event: Event | Any) -> None:
+        """Takes one event in."""
+        match event:
+            case AssumptionChecked(result=result):
+                print(assumption_line(result))
+            case StepStarted(step_id=step_id):
+                self._running[step_id] = time.monotonic()
+            case StepFinished(record=record):
+                self._running.pop(record.step_id, None)
+                self._ended[record.step_id] = record
+                while self._waiting and self._waiting[0] in self._ended:
+                    for line in step_lines(self._ended[self._waiting.pop(0)], seconds=self._seconds):
+                        print(line)
+        if self._status is not None:
+            now = ", ".join(plain(step) for step in self._running)
+            self._status.update(f"{now or 'finishing'} ...")
+        sys.stdout.flush()
+
+
+def assumption_line(result: AssumptionResult) -> str:
+    """Such as `✓ Assumption: source_data_validated`."""
+    reason = f" ({plain(result.reason)})" if result.reason else ""
+    return f"{tick(result.met)} Assumption: {result.id}{reason}"
+
+
+def step_lines(record: StepRecord, *, seconds: bool = False) -> Iterable[str]:
+    """Such as `✓ Step: ingest (200 entities fetched)`, with the reason and the hint of a failure."""
+    match record.status:
+        case StepStatus.SUCCESS:
+            mark, text = tick(True), plain(record.summary)
+        case StepStatus.FAILED:
+            failure = record.failure or {}
+            mark, text = tick(False), plain(f"{failure.get('type')}: {failure.get('message')}")
+        case StepStatus.SKIPPED:
+            mark, text = paint("-", "dim"), f"skipped: {plain(record.summary)}"
+        case _:
+            mark, text = paint("-", "dim"), record.status.value.replace("_", " ")
+    took = f" {paint(f'{record.seconds:.2f}s', 'dim')}" if seconds and record.completed_at else ""
+    yield f"{mark} Step: {record.step_id} ({text}){took}"
+    hint = (record.failure or {}).get("hint")
+    if hint:
+        yield f"      {paint('hint:', 'cyan')} {plain(str(hint))}"
+
+
+def kpi_lines(kpis: Iterable[KpiResult]) -> Iterable[str]:
+    """Such as `✓ KPI: min_success_rate (0.975 > 0.95)`."""
+    for kpi in kpis:
+        equal = kpi.value == kpi.limit
+        sign = "=" if equal else _SIGNS.get((kpi.bound, kpi.met), "≠")
+        value, limit = (figure(item) + kpi.unit for item in (kpi.value, kpi.limit))
+        yield f"{tick(kpi.met)} KPI: {kpi.name} ({value} {sign} {limit})"
+        if not kpi.met:
+            yield from (f"      {plain(line)}" for line in kpi.explanation)
+
+
+def picture_lines(steps: Iterable[StepRecord], *, identical: str) -> Iterable[str]:
+    """Such as `✓ Screenshot diff: 0.01% change (within threshold)`."""
+    pictures = [picture for step in steps for picture in step.pictures]
+    for picture in pictures:
+        name = f" {picture['name']}" if len(pictures) > 1 else ""
+        if picture["ratio"] is None:
+            yield f"{paint('-', 'dim')} Screenshot{name}: no baseline to compare with ({picture['path']})"
+            continue
+        ratio, verdict = picture["ratio"], picture["verdict"]
+        good = ratio <= picture["allowed"] and verdict != "size-changed"
+        words = identical if ratio == 0 and good else "within threshold" if good else "over the threshold"
+        if not good:
+            words = "the size changed" if verdict == "size-changed" else f"{words} of {picture['allowed']:.2%}"
+        yield f"{tick(good)} Screenshot diff{name}: {ratio:.2%} change ({words})"
+        if picture.get("diff_path") and not good:
+            places = len(picture["boxes"])
+            yield f"      {places} place{'s' if places != 1 else ''} changed: {picture['diff_path']}"
+
+
+def figure(value: Any) -> str:
+    """A number without needless digits."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return plain(str(value))
+
+
+def headline(record: ExecutionRecord) -> str:
+    """The execution's name and what it belongs to."""
+    return f"{record.short_name} {record.runbook_id} {record.runbook_version} {record.mode}"
