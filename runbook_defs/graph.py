@@ -4,14 +4,17 @@ import graphlib
 from collections.abc import Mapping, Sequence
 
 
-def find_cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Every independent cycle, as the steps in it in order of dependence; a step on itself is not one.
+MAX_CYCLES = 10  # a graph can have more of them than anyone could read, or wait for
 
-    `edges` maps a step to the steps it depends on.
+
+def find_cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The independent cycles, at most `MAX_CYCLES`, each as its steps in order of dependence.
+
+    `edges` maps a step to the steps it depends on; a step that depends on itself is not a cycle.
     """
     graph = {step: [up for up in ups if up != step and up in edges] for step, ups in edges.items()}
     cycles: list[list[str]] = []
-    while True:
+    while len(cycles) < MAX_CYCLES:
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
@@ -23,7 +26,8 @@ def find_cycles(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
             following = cycle[1 % len(cycle)]
             graph[cycle[0]] = [up for up in graph[cycle[0]] if up != following]
         else:
-            return cycles
+            break
+    return cycles
 
 
 def upstream(edges: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:

@@ -84,5 +84,13 @@ class Problem:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean 'x'?` for the nearest of `known`, else an empty text."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
+    near = nearest(word, known)
+    return f"did you mean {near!r}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one of `known` that is most like `word`, or an empty text when none is."""
+    # A long word costs the square of its length, and is no slip of the pen.
+    spelt = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(word[:100].lower(), list(spelt), n=1, cutoff=0.6)
+    return spelt[near[0]] if near else ""

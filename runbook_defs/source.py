@@ -26,6 +26,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # YAML 1.2's core schema, less the octal and hexadecimal forms and the infinities that JSON lacks.
 _INTEGER = re.compile(r"[-+]?[0-9]+")
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -54,6 +55,37 @@ class Place:
     column: int
 
 
+def _follow(value: str, offset: int, lines: list[str]) -> tuple[int, int] | None:
+    """The line and column, from 0, of `value[offset]` in the lines that it was read from.
+
+    Blanks and line ends are what YAML folds and indents, so only the other characters are followed.
+    """
+    style = lines[0][:1]
+    skip = len(lines[0]) if style in {"|", ">"} else 1 if style in {"'", '"'} else 0
+    written = (
+        (number, column, char)
+        for number, line in enumerate(lines)
+        for column, char in enumerate(line)
+        if not char.isspace() and (number or column >= skip)
+    )
+    blanks = len(value) if offset >= len(value) else offset
+    wanted = [char for char in value[: blanks + 1] if not char.isspace()]
+    place = None
+    for char in wanted:
+        place = next(written, None)
+        if place and place[2] != char and style == '"' and place[2] == "\\":
+            place = next(written, None)
+        elif place and char == style == "'":
+            place = next(written, None)
+        if place is None or place[2] != char:
+            return None
+    if place is None:
+        return None
+    # What is looked for is a blank or the end: it stands behind the last character.
+    behind = offset >= len(value) or value[offset].isspace()
+    return place[0], place[1] + behind
+
+
 @dataclass
 class Document:
     """One YAML file: its data (a mapping), where each key and value stands, and what is wrong so far."""
@@ -74,6 +106,20 @@ class Document:
             if found:
                 return found
         return Place(1, 1)
+
+    def place_inside(self, location: Location, offset: int) -> Place:
+        """Where the character `offset` of the text at `location` stands, also in a block of lines.
+
+        The place of the text itself when it is not written as it is read, as with escapes.
+        """
+        start, value = self.place(location), self.get(location)
+        lines = self.text.splitlines()[start.line - 1 :]
+        if not isinstance(value, str) or not lines:
+            return start
+        place = _follow(value, offset, [lines[0][start.column - 1 :], *lines[1:]])
+        if place is None:
+            return start
+        return Place(start.line + place[0], place[1] + (1 if place[0] else start.column))
 
     def get(self, location: Location) -> Any:
         """The value at `location`, or None."""
@@ -114,13 +160,14 @@ def parse_document(raw: bytes, *, path: Path) -> Document:
             message = f"the file is larger than {MAX_BYTES // 1024} KiB"
             raise _Refused(Code.TOO_LARGE, message, hint="keep data in files beside the runbook")
         document.text = raw.decode("utf-8-sig")
+        _refuse_control_characters(document.text)
         _Builder(document).build()
         document.readable = True
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
+        document.text = raw.decode("utf-8-sig", errors="replace")
+        before = raw[: error.start].decode("utf-8-sig")
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
-        refused = _Refused(Code.NOT_UTF8, message, Place(line, column), "save the file as UTF-8")
+        refused = _Refused(Code.NOT_UTF8, message, _end(before), "save the file as UTF-8")
         document.problems.append(refused.problem(path))
     except _Refused as refused:
         document.problems.append(refused.problem(path))
@@ -148,6 +195,22 @@ class _Refused(Exception):
             column=self.place.column,
             hint=self.hint,
         )
+
+
+def _end(text: str) -> Place:
+    """The place behind `text`."""
+    lines = text.splitlines()
+    if not lines or text.endswith(("\n", "\r")):
+        return Place(len(lines) + 1, 1)
+    return Place(len(lines), len(lines[-1]) + 1)
+
+
+def _refuse_control_characters(text: str) -> None:
+    # The parser refuses them too, but does not say where they are.
+    if found := _CONTROL.search(text):
+        message = f"the character U+{ord(found.group()):04X} is not allowed"
+        place = _end(text[: found.start()])
+        raise _Refused(Code.MALFORMED, message, place, "remove it: a runbook is plain text")
 
 
 def _malformed(error: yaml.YAMLError, document: Document) -> Problem:

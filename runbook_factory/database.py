@@ -50,7 +50,7 @@ def normalized(url: str) -> URL:
         raise DatabaseError(f"{VARIABLE} is not a PostgreSQL URL (scheme {scheme!r})", hint=hint)
     try:
         return make_url(url).set(drivername="postgresql+psycopg2")
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise DatabaseError(f"{VARIABLE} cannot be read as a URL") from None
 
 

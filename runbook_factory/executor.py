@@ -148,18 +148,16 @@ class _Steps:
     failed: str = ""
 
     def run(self) -> Iterator[DagsterEvent]:
-        while not self.active.is_complete:
+        """Runs what may run; after a failure only what already runs is waited for."""
+        while self.running or not (self.failed or self.active.is_complete):
             if not self.failed:
                 for step in self.active.get_steps_to_execute():
                     self._start(self.context.for_step(step, self.active.get_known_state()))
-                yield from self.active.plan_events_iterator(self.context)
-            if self.failed and not self.running:
-                raise Aborted(f"step {self.failed!r} failed: {self._message(self.failed)}")
-            if self.active.is_complete:
-                return
             yield from self._hear()
             if self.active.check_for_interrupts():
                 yield from self._interrupted()
+        if self.failed:
+            raise Aborted(f"step {self.failed!r} failed: {self._message(self.failed)}")
 
     def _start(self, step: StepExecutionContext) -> None:
         key = step.step.key

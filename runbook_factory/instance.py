@@ -6,7 +6,7 @@ from typing import Any
 from dagster import DagsterInstance
 from dagster._core.instance import InstanceRef
 
-from runbook_factory.database import reachable
+from runbook_factory.database import engine, reachable
 from runbook_factory.project import Project
 
 # What `dagster.yaml` of a project says; a project without that file gets the same.
@@ -45,6 +45,8 @@ def stored_instance(project: Project) -> DagsterInstance:
         overrides={} if own else dict(SETTINGS),
     )
     with reachable():
+        # Asked first: Dagster would try for seconds, and log each time.
+        engine(project).connect().close()
         instance = DagsterInstance.from_ref(ref)
         # Pooled engines: by default each event opens a connection of its own.
         instance.optimize_for_webserver(

@@ -1,13 +1,14 @@
 """What is being checked: the document, and as much of its steps as can be made out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runbook_defs.graph import leaves, upstream
-from runbook_defs.problems import Code, Problem, Severity
+from runbook_defs.model import Runbook, Step, as_written
+from runbook_defs.problems import Code, Problem, Severity, nearest
 from runbook_defs.source import Document, Location
 from runbook_defs.step_spec import StepSpec
 
@@ -19,10 +20,11 @@ class StepOutline:
     index: int
     id: str
     type: str
-    depends_on: tuple[str, ...]
+    depends_on: tuple[str, ...]  # in the places of the file; empty where one is not text
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     raw: dict[str, Any]
+    has_odd_inputs: bool = False  # the inputs are not a mapping
 
     @property
     def location(self) -> Location:
@@ -59,6 +61,20 @@ class Subject:
         return list(found.values())
 
     @cached_property
+    def has_all_steps(self) -> bool:
+        """Whether every step could be made out, so that a name that is none of them is a mistake."""
+        raw_steps = self.data.get("steps")
+        return isinstance(raw_steps, list) and all(
+            isinstance(raw, dict) and isinstance(raw.get("id"), str) for raw in raw_steps
+        )
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """The declared inputs."""
+        declared = as_meant(self.data, Runbook.model_fields).get("inputs")
+        return declared if isinstance(declared, dict) else {}
+
+    @cached_property
     def edges(self) -> dict[str, tuple[str, ...]]:
         """For each step, the steps it says it depends on."""
         return {step.id: step.depends_on for step in self.steps}
@@ -85,42 +101,52 @@ class Subject:
         severity: Severity = Severity.ERROR,
     ) -> None:
         """Notes a problem at `location`: at its key with `key`, else `offset` characters into its value."""
-        place = self.document.place(location, key=key)
+        if offset:
+            place = self.document.place_inside(location, offset)
+        else:
+            place = self.document.place(location, key=key)
         self.problems.append(
             Problem(
                 code=code,
                 message=message,
                 path=self.document.path,
                 line=place.line,
-                column=place.column + (self._shift(location, offset) if offset else 0),
+                column=place.column,
                 hint=hint,
                 severity=severity,
             )
         )
 
-    def _shift(self, location: Location, offset: int) -> int:
-        # Columns inside a value are true for what stands on one line; a block starts on the next.
-        value = self.document.get(location)
-        place = self.document.place(location)
-        lines = self.document.text.splitlines()
-        start = lines[place.line - 1][place.column - 1 :] if place.line <= len(lines) else ""
-        if not isinstance(value, str):
-            return 0
-        if start[:1] in {"'", '"'}:
-            return offset + 1 if value[:offset] == start[1 : offset + 1] else 0
-        return offset if value[:offset] == start[:offset] else 0
-
 
 def _outline(index: int, raw: dict[str, Any]) -> StepOutline:
-    depends_on, inputs, outputs = raw.get("depends_on"), raw.get("inputs"), raw.get("outputs")
+    meant = as_meant(raw, Step.model_fields)
+    depends_on, inputs, outputs = (meant.get(key) for key in ("depends_on", "inputs", "outputs"))
+    ups = [depends_on] if isinstance(depends_on, str) else depends_on
     return StepOutline(
         index=index,
         id=raw["id"],
-        type=raw["type"] if isinstance(raw.get("type"), str) else "",
-        depends_on=tuple(
-            up for up in (depends_on if isinstance(depends_on, list) else []) if isinstance(up, str)
-        ),
+        type=_text(meant.get("type")),
+        depends_on=tuple(_text(up) for up in ups) if isinstance(ups, list) else (),
         inputs=inputs if isinstance(inputs, dict) else {},
         outputs=outputs if isinstance(outputs, dict) else {},
         raw=raw,
+        has_odd_inputs="inputs" in meant and not isinstance(inputs, dict),
     )
+
+
+def _text(value: Any) -> str:
+    """`value` when it is text or a number that may stand for text, else nothing."""
+    text = as_written(value)
+    return text if isinstance(text, str) else ""
+
+
+def as_meant(raw: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """`raw` with each misspelt key under the name it was meant for, so that one slip is one problem."""
+    if raw.keys() <= set(known):
+        return raw
+    meant = dict(raw)
+    for key in raw.keys() - set(known):
+        near = nearest(key, known)
+        if near and near not in raw:
+            meant[near] = raw[key]
+    return meant

@@ -1,12 +1,14 @@
-"""Addresses that no step may reach: where clouds hand out credentials to whoever asks from inside."""
+"""Where a step may connect: anywhere but to the networks that are denied."""
 
 import ipaddress
-from collections.abc import Iterable
+import socket
+from collections.abc import Collection
 from typing import TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# Where clouds hand out credentials to whoever asks from inside; no step has business there.
 METADATA: tuple[Network, ...] = (
     ipaddress.ip_network("169.254.0.0/16"),
     ipaddress.ip_network("fe80::/10"),
@@ -19,13 +21,44 @@ METADATA: tuple[Network, ...] = (
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-def denying_network(address: str, *, also: Iterable[Network] = ()) -> Network | None:
-    """The network of `METADATA` or `also` that holds the address or the IPv4 address in it."""
-    meanings = _meanings(ipaddress.ip_address(address))
-    for network in (*METADATA, *also):
-        if any(meaning in network for meaning in meanings):
-            return network
-    return None
+class DeniedAddressError(Exception):
+    """An address is in a denied network; nothing was sent to it."""
+
+
+def connect(
+    host: str, port: int, *, seconds: float, denied: Collection[Network] = METADATA
+) -> socket.socket:
+    """A connected socket on which nothing has been sent; waits at most `seconds` per address.
+
+    The name is looked up once, so that it cannot change between the check and the connection. Each
+    of its addresses has to be allowed. Raises `DeniedAddressError`, `OSError` or `UnicodeError`.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(place[0]) for *_, place in found]
+    for address in addresses:
+        check(address, denied)
+    problem = OSError("the name has no address")
+    for address in addresses:
+        try:
+            sock = socket.create_connection((address, port), seconds)
+        except OSError as error:
+            problem = error
+            continue
+        try:
+            check(sock.getpeername()[0], denied)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    raise problem
+
+
+def check(address: str, denied: Collection[Network] = METADATA) -> None:
+    """Raise `DeniedAddressError` when the address, or the IPv4 address in it, is in a denied network."""
+    for ip in _meanings(ipaddress.ip_address(address)):
+        for network in denied:
+            if ip in network:
+                raise DeniedAddressError(f"{address} is in the denied network {network}")
 
 
 def _meanings(ip: Address) -> list[Address]:

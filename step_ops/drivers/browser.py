@@ -27,7 +27,7 @@ from playwright.async_api import Browser, Error, Locator, Page, Playwright, Rout
 from playwright.async_api import TimeoutError as Late
 
 from step_ops import pixels
-from step_ops.drivers.http import METADATA
+from step_ops.drivers.addresses import METADATA
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import Box, PageRequest, PageShot
 from step_ops.secrets import Secret, reveal

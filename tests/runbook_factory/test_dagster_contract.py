@@ -1,0 +1,140 @@
+"""What we rely on of Dagster's private parts: one test each, so that an upgrade that breaks one says so."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from dagster import DagsterRunStatus, DagsterEventType
+from sqlalchemy import text
+
+from runbook_factory import database
+from runbook_factory.database import DatabaseError, as_text, normalized
+from runbook_factory.instance import SETTINGS, stored_instance
+from runbook_factory.project import Project
+from tests.workshop import Workshop
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def simple(workshop: Workshop) -> None:
+    workshop.runbook(
+        [{"id": "a", "type": "schema_check", "inputs": {"entities": [{}], "schema": "s.json"}}]
+    )
+    workshop.file("runbooks/rb-test/s.json", "{}")
+
+
+def test_a_bare_url_gets_the_driver_whose_connections_pooled_engines_can_use(
+    workshop: Workshop, postgres: str
+) -> None:
+    assert postgres.startswith("postgresql://")
+    simple(workshop)
+    record = workshop.live()
+    assert record.status.value == "success"
+    with stored_instance(workshop.project) as instance:
+        for _ in range(3):  # the second use of a pooled connection is what psycopg 3 breaks
+            assert instance.get_run_by_id(record.id) is not None
+        engine = instance._event_storage._engine  # type: ignore[attr-defined]
+        assert engine.url.drivername == "postgresql+psycopg2"
+        assert engine.pool.__class__.__name__ == "QueuePool"
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"])
+def test_every_way_to_write_the_url_ends_at_one_driver(url: str) -> None:
+    assert as_text(normalized(url)) == "postgresql+psycopg2://u:p@h/d"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:port/d"])
+def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        normalized(url)
+    assert "hunter2" not in caught.value.message.removeprefix("RUNBOOK_DATABASE_URL")
+
+
+def test_a_run_writes_few_events_and_each_step_has_its_three(workshop: Workshop) -> None:
+    simple(workshop)
+    workshop.live()
+    kinds = [
+        event.dagster_event.event_type for event in workshop.dagster_events if event.dagster_event
+    ]
+    for kind in (DagsterEventType.STEP_START, DagsterEventType.STEP_OUTPUT, DagsterEventType.STEP_SUCCESS):
+        assert kinds.count(kind) == 1
+    assert DagsterEventType.HANDLED_OUTPUT not in kinds
+
+
+def test_the_settings_of_a_project_without_a_file_are_those_of_dagster_yaml() -> None:
+    import yaml
+
+    assert yaml.safe_load((ROOT / "dagster.yaml").read_text()) == SETTINGS
+
+
+def test_a_missing_database_is_one_sentence(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(database.VARIABLE, "postgresql://nobody:hunter2@127.0.0.1:1/none")
+    with pytest.raises(DatabaseError) as caught, stored_instance(workshop.project):
+        pass
+    assert "cannot reach the database" in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+LONG = """
+import sys
+from pathlib import Path
+from runbook_factory.actors import local_actor
+from runbook_factory.catalog import load_runbook
+from runbook_factory.instance import stored_instance
+from runbook_factory.jobs import build_job
+from runbook_factory.project import Project
+from runbook_factory.request import RunRequest
+from runbook_factory.runs import run_job
+
+project = Project(Path(sys.argv[1]))
+with stored_instance(project) as instance:
+    job = build_job(load_runbook(project, "rb-test"))
+    for event in run_job(job, RunRequest(), actor=local_actor(), instance=instance):
+        print(type(event).__name__, flush=True)
+"""
+
+
+def test_an_interrupted_run_is_canceled_and_its_execution_aborted(workshop: Workshop) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        workshop.runbook(
+            [
+                {"id": "a", "type": "data_fetch", "inputs": {"source_url": url}},
+                {"id": "b", "type": "data_fetch", "depends_on": ["a"], "inputs": {"source_url": url}},
+            ]
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", LONG, str(workshop.project.root)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "StepStarted":
+                break
+        silent.accept()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        process.wait(timeout=30)
+    assert "ExecutionFinished" in rest
+    with database.engine(workshop.project).connect() as connection:
+        row = connection.execute(
+            text(
+                "SELECT id, status, metadata->>'reason' FROM runbook.runbook_executions"
+                " WHERE runbook_id = 'rb-test' ORDER BY started_at DESC LIMIT 1"
+            )
+        ).one()
+        steps = connection.execute(
+            text("SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position"),
+            {"id": row[0]},
+        ).scalars()
+        assert list(steps) == ["failed", "not_run"]
+    assert (row[1], row[2]) == ("aborted", "cancelled")
+    with stored_instance(workshop.project) as instance:
+        run = instance.get_run_by_id(str(row[0]))
+        assert run is not None
+        assert run.status is DagsterRunStatus.CANCELED

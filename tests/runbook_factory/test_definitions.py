@@ -1,0 +1,94 @@
+"""A folder of runbooks in Dagster: what it loads, and how a broken file is told of."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dagster import MetadataValue
+
+from runbook_factory.definitions import build_definitions
+from runbook_factory.instance import stored_instance
+from runbook_service.dagster_process import dagster_environment
+from tests.workshop import Workshop
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def good(workshop: Workshop, runbook_id: str) -> None:
+    steps = [{"id": "a", "type": "schema_check", "inputs": {"entities": [], "schema": "s.json"}}]
+    workshop.runbook(steps, id=runbook_id, kpis={"max_error_rate": 0.1}, assumptions=[{"ok": True}])
+    workshop.file(f"runbooks/{runbook_id}/s.json", "{}")
+
+
+def test_a_broken_file_is_one_clear_error_and_the_others_load(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    good(workshop, "rb-one")
+    good(workshop, "rb-two")
+    workshop.file("runbooks/rb-bad/runbook.yaml", "id: rb-bad\nname: [\n")
+    with caplog.at_level(logging.ERROR, logger="runbook"):
+        definitions = build_definitions(workshop.project.root)
+    names = {job.name for job in definitions.resolve_all_job_defs()}
+    assert names == {"rb_one", "rb_two"}
+    (message,) = caplog.messages
+    assert message.startswith("runbooks/rb-bad/runbook.yaml:")
+    assert "RB004" in message
+    metadata = definitions.metadata
+    assert isinstance(metadata["runbook/broken/rb-bad"], MetadataValue)
+
+
+def test_a_job_says_what_a_reader_of_the_ui_wants_to_know(workshop: Workshop) -> None:
+    good(workshop, "rb-one")
+    job = build_definitions(workshop.project.root).resolve_job_def("rb_one")
+    assert job.metadata["runbook/legal_basis"].value == "none needed"
+    assert "ok" in str(job.metadata["runbook/assumptions"].value)
+    assert "max_error_rate" in str(job.metadata["runbook/kpis"].value)
+    assert "runbook.yaml" in str(job.metadata["runbook/source"].value)
+    (node,) = job.graph.nodes
+    assert node.name == "a"
+    assert node.definition.name == "rb_one__a"
+    assert node.definition.tags["kind"] == "schema_check"
+
+
+def test_two_runbooks_with_steps_of_one_name_load_together(workshop: Workshop) -> None:
+    """Op names are unique in a repository, which only Dagster's own check of definitions sees."""
+    good(workshop, "rb-one")
+    good(workshop, "rb-two")
+    for name in ("dagster.yaml", "workspace.yaml"):
+        workshop.file(name, (ROOT / name).read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
+        cwd=workshop.project.root,
+        env=dict(dagster_environment(workshop.project)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful for code location runbooks" in done.stderr + done.stdout
+
+
+def test_a_run_launched_by_dagsters_own_launcher_is_recorded(workshop: Workshop) -> None:
+    good(workshop, "rb-one")
+    for name in ("dagster.yaml", "workspace.yaml"):
+        workshop.file(name, (ROOT / name).read_text())
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "job", "execute", "-m", "runbook_factory.workspace", "-j", "rb_one"],
+        cwd=workshop.project.root,
+        env=dict(dagster_environment(workshop.project)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    from runbook_factory import database
+    from runbook_factory.execution_log import list_executions
+
+    (newest, *_) = list_executions(database.engine(workshop.project), runbook_id="rb-one")
+    assert newest.status.value == "success"
+    with stored_instance(workshop.project) as instance:
+        run = instance.get_run_by_id(newest.id)
+        assert run is not None
+        assert run.tags["runbook/status"] == "success"

@@ -1,0 +1,74 @@
+"""A project that a test fills and runs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+from runbook_defs.execution import Event, ExecutionFinished, ExecutionRecord
+from runbook_factory.actors import local_actor
+from runbook_factory.catalog import load_runbook
+from runbook_factory.instance import passing_instance, stored_instance
+from runbook_factory.jobs import build_job
+from runbook_factory.project import Project
+from runbook_factory.request import CassetteRef, RunRequest
+from runbook_factory.runs import run_job
+from step_ops.gate import Mode
+
+
+@dataclass
+class Workshop:
+    """A project that a test fills and runs."""
+
+    project: Project
+    events: list[Event]
+
+    def runbook(self, steps: list[dict[str, Any]], **more: Any) -> str:
+        """Writes a runbook with these steps; gives its id."""
+        runbook_id = more.pop("id", "rb-test")
+        definition = {
+            "id": runbook_id,
+            "name": "Test",
+            "version": "1.0.0",
+            "owner": "tests",
+            "legal_basis": "none needed",
+            **more,
+            "steps": steps,
+        }
+        self.file(f"runbooks/{runbook_id}/runbook.yaml", json.dumps(definition, indent=2))
+        return runbook_id
+
+    def file(self, name: str, text: str) -> Path:
+        path = self.project.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def test(
+        self, runbook_id: str = "rb-test", *, steps: Mapping[str, Any] | None = None, **more: Any
+    ) -> ExecutionRecord:
+        """Runs it on a fixture with these exchanges."""
+        fixture = {"format": 1, "scenario": "s", "runbook": runbook_id, "steps": dict(steps or {}), **more}
+        path = self.file("acceptance/fixture.json", json.dumps(fixture))
+        request = RunRequest(mode=Mode.TEST, cassette=CassetteRef(file=str(path), scenario="s"))
+        with passing_instance() as instance:
+            return self.run(runbook_id, request, instance)
+
+    def live(self, runbook_id: str = "rb-test", **request: Any) -> ExecutionRecord:
+        """Runs it for real, on the stored instance."""
+        with stored_instance(self.project) as instance:
+            return self.run(runbook_id, RunRequest(**request), instance)
+
+    def run(self, runbook_id: str, request: RunRequest, instance: DagsterInstance) -> ExecutionRecord:
+        job = build_job(load_runbook(self.project, runbook_id))
+        self.events = list(run_job(job, request, actor=local_actor(), instance=instance))
+        last = self.events[-1]
+        assert isinstance(last, ExecutionFinished)
+        run = instance.get_runs(RunsFilter(run_ids=[last.record.id]))[0]
+        self.dagster_status: DagsterRunStatus = run.status
+        self.dagster_tags = run.tags
+        self.dagster_events = instance.all_logs(last.record.id)
+        return last.record
