@@ -10,7 +10,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 
 
@@ -38,12 +37,10 @@ def boundary(command: Callable[[], Any]) -> int:
         code = command()
     except typer.Exit as left:
         return left.exit_code
-    except click.exceptions.Exit as left:
-        return left.exit_code
-    except click.UsageError as error:
-        error.show()
+    except typer.TyperException as error:
+        _usage(error)
         return Exit.CANNOT
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -65,13 +62,29 @@ def _failed(error: Exception) -> int:
         _say(f"{path}: {message}" if path else message, getattr(error, "hint", ""))
         return Exit.CANNOT
     log = _log(error)
-    _say(f"internal error: {type(error).__name__} (details in {log})", "please report it with that file")
+    _say(
+        f"internal error: {type(error).__name__} (details in {log})",
+        "please report it with that file",
+    )
     return Exit.BUG
+
+
+def _usage(error: typer.TyperException) -> None:
+    show = getattr(error, "show", None)
+    if callable(show):
+        show()
+    else:
+        _say(str(error))
 
 
 def _is_ours(error: Exception) -> bool:
     """Whether the error is one of our packages', made for a reader."""
-    return type(error).__module__.split(".")[0] in {"runbook_defs", "runbook_factory", "runbook_service", "step_ops"}
+    return type(error).__module__.split(".")[0] in {
+        "runbook_defs",
+        "runbook_factory",
+        "runbook_service",
+        "step_ops",
+    }
 
 
 def _say(message: str, hint: str = "") -> None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def load(runbook_id: str) -> "LoadedRunbook":
     """The runbook of the project around the current folder; exits when it has errors."""
-    from runbook_factory.catalog import InvalidRunbook, load_runbook  # noqa: PLC0415
-    from runbook_factory.project import find_project  # noqa: PLC0415
+    from runbook_factory.catalog import InvalidRunbook, load_runbook
+    from runbook_factory.project import find_project
 
     try:
         return load_runbook(find_project(), runbook_id)

@@ -3,7 +3,6 @@
 import graphlib
 from collections.abc import Mapping, Sequence
 
-
 MAX_CYCLES = 10  # a graph can have more of them than anyone could read, or wait for
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runbook_defs.comparisons import same
 from runbook_defs.execution import KpiResult, StepRecord, StepStatus
 from runbook_defs.expressions import ExpressionError
 from runbook_defs.model import Kpis, OwnKpi
@@ -76,7 +77,7 @@ def _own(name: str, kpi: OwnKpi, scope: Mapping[str, Any]) -> list[KpiResult]:
                 value=value,
                 bound="equals",
                 limit=kpi.equals,
-                met=value == kpi.equals,
+                met=same(kpi.equals, value),
                 unit=kpi.unit,
                 explanation=tree,
             )

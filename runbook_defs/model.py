@@ -3,7 +3,16 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 ID = r"[a-z0-9]+(-[a-z0-9]+)*"
 STEP_ID = r"[a-z][a-z0-9_]*"
@@ -56,6 +65,11 @@ class Input(Part):
     sensitive: Flag = False
     description: Text = ""
 
+    @field_validator("default")
+    @classmethod
+    def _of_its_type(cls, default: Any, info: ValidationInfo) -> Any:
+        return as_written(default) if info.data.get("type") == "string" else default
+
     @property
     def is_required(self) -> bool:
         """Whether a run without it is refused: as stated, else when there is no default."""
@@ -70,14 +84,14 @@ class Assumption(Part):
     id: Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
     description: Text = ""
     attested: Flag | None = None
-    check: Text | None = None
+    check: Filled | None = None
     probe: dict[str, Any] | None = None
 
 
 class OwnKpi(Part):
     """A key figure of the runbook's own, with inclusive limits."""
 
-    value: Text
+    value: Filled
     min: Number | None = None
     max: Number | None = None
     equals: Any = None
@@ -107,7 +121,7 @@ class Step(Part):
     type: Filled
     description: Text = ""
     depends_on: list[Text] = []
-    when: Text | None = None
+    when: Filled | None = None
     for_each: Any = None
     max_parallel: Count | None = None
     inputs: dict[str, Any] = {}
@@ -137,13 +151,6 @@ class Runbook(Part):
     schedule: dict[str, Any] | None = None
     tolerances: list[Any] | None = None
     steps: Annotated[list[Step], Field(min_length=1)]
-
-    def step(self, step_id: str) -> Step:
-        """The step called `step_id`; raises KeyError when there is none."""
-        for step in self.steps:
-            if step.id == step_id:
-                return step
-        raise KeyError(step_id)
 
 
 def normalized(data: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from runbook_defs.checks.shape import wrong_value
 from runbook_defs.comparisons import ComparisonError, compile_comparison
 from runbook_defs.execution import Status
-from runbook_defs.problems import Code, Problem
+from runbook_defs.problems import Code, Problem, did_you_mean
 from runbook_defs.source import Document, Location, load_document
 
 
@@ -75,10 +76,33 @@ def load_pack(folder: Path) -> Pack:
 
 def _shape(document: Document, item: Any) -> Problem:
     location: Location = tuple(item["loc"])
-    unknown = item["type"] == "extra_forbidden"
-    message = f"unknown key {location[-1]!r}" if unknown else f"{'.'.join(map(str, location))}: {item['msg']}"
-    code = Code.UNKNOWN_KEY if unknown else Code.WRONG_VALUE
-    return _problem(document, code, location, message, key=unknown)
+    match item["type"]:
+        case "extra_forbidden":
+            known = _known_keys(location[:-1])
+            hint = did_you_mean(str(location[-1]), known) or f"known: {', '.join(known)}"
+            message = f"unknown key {location[-1]!r}"
+            return _problem(document, Code.UNKNOWN_KEY, location, message, hint=hint, key=True)
+        case "missing":
+            title = f"scenario number {int(location[1]) + 1}"
+            message, hint = f"{title} has no {location[-1]!r}", f"add `{location[-1]}:`"
+            return _problem(document, Code.MISSING_KEY, location[:-1], message, hint=hint)
+        case _:
+            message, hint = wrong_value(item, location)
+            return _problem(document, Code.WRONG_VALUE, location, message, hint=hint)
+
+
+def _known_keys(location: Location) -> list[str]:
+    model: type[BaseModel]
+    match location:
+        case ("scenarios", _):
+            model = Scenario
+        case ("scenarios", _, "expected"):
+            model = Expected
+        case ("scenarios", _, "expected", "errors"):
+            model = ExpectedErrors
+        case _:
+            model = Pack
+    return list(model.model_fields)
 
 
 def _sense(document: Document, pack: Pack) -> list[Problem]:
@@ -88,7 +112,10 @@ def _sense(document: Document, pack: Pack) -> list[Problem]:
         location: Location = ("scenarios", index)
         if scenario.name in names:
             message = f"two scenarios are called {scenario.name!r}"
-            problems.append(_problem(document, Code.PACK, (*location, "name"), message))
+            where = (*location, "name")
+            problems.append(
+                _problem(document, Code.PACK, where, message, hint="give one of them another name")
+            )
         names.add(scenario.name)
         comparisons = [(("kpis", name), spec) for name, spec in scenario.expected.kpis.items()]
         if scenario.expected.errors is not None:
@@ -98,14 +125,26 @@ def _sense(document: Document, pack: Pack) -> list[Problem]:
                 compile_comparison(spec)
             except ComparisonError as error:
                 where = (*location, "expected", *place)
-                problems.append(_problem(document, Code.PACK, where, str(error)))
+                hint = "for example 195, `<= 300`, `~= 0.97 +- 0.01` or `matches ^a`"
+                problems.append(_problem(document, Code.PACK, where, str(error), hint=hint))
     return problems
 
 
 def _problem(
-    document: Document, code: Code, location: Location, message: str, *, key: bool = False
+    document: Document,
+    code: Code,
+    location: Location,
+    message: str,
+    *,
+    hint: str,
+    key: bool = False,
 ) -> Problem:
     place = document.place(location, key=key)
     return Problem(
-        code=code, message=message, path=document.path, line=place.line, column=place.column
+        code=code,
+        message=message,
+        path=document.path,
+        line=place.line,
+        column=place.column,
+        hint=hint,
     )

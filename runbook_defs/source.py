@@ -68,14 +68,12 @@ def _follow(value: str, offset: int, lines: list[str]) -> tuple[int, int] | None
         for column, char in enumerate(line)
         if not char.isspace() and (number or column >= skip)
     )
-    blanks = len(value) if offset >= len(value) else offset
-    wanted = [char for char in value[: blanks + 1] if not char.isspace()]
     place = None
-    for char in wanted:
+    for char in value[: offset + 1]:
+        if char.isspace():
+            continue
         place = next(written, None)
-        if place and place[2] != char and style == '"' and place[2] == "\\":
-            place = next(written, None)
-        elif place and char == style == "'":
+        if (place and place[2] != char and style == '"' and place[2] == "\\") or (place and char == style == "'"):
             place = next(written, None)
         if place is None or place[2] != char:
             return None
@@ -213,21 +211,48 @@ def _refuse_control_characters(text: str) -> None:
         raise _Refused(Code.MALFORMED, message, place, "remove it: a runbook is plain text")
 
 
+# What the parser says, in words of ours, and whether the place is where the construct begins.
+_MALFORMED = {
+    "while parsing a flow sequence": (True, "this '[' is not closed, or a ',' is missing", ""),
+    "while parsing a flow mapping": (True, "this '{' is not closed, or a ',' is missing", ""),
+    "while scanning a quoted scalar": (True, "this quote is not closed", ""),
+    "mapping values are not allowed in this context": (
+        False,
+        "a second ': ' in one line",
+        "put text that has ': ' in it in quotes",
+    ),
+    "did not find expected '-' indicator": (
+        False,
+        "this line is not indented like the items of the list above",
+        "",
+    ),
+    "did not find expected key": (
+        False,
+        "a key was expected here",
+        "check the indentation, and whether a quote above is closed",
+    ),
+}
+
+
 def _malformed(error: yaml.YAMLError, document: Document) -> Problem:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    marked = error if isinstance(error, yaml.MarkedYAMLError) else yaml.MarkedYAMLError()
+    context, problem = marked.context or "", marked.problem or ""
+    words = f"{context}, {problem}".strip(", ") or str(error).splitlines()[0]
+    known = _MALFORMED.get(context) or _MALFORMED.get(problem)
+    at_start, message, hint = known or (False, f"not YAML: {words}", "")
+    mark = (marked.context_mark if at_start else None) or marked.problem_mark or marked.context_mark
     place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-    parts = [getattr(error, "context", None), getattr(error, "problem", None)]
-    message = ", ".join(part for part in parts if part) or str(error).splitlines()[0]
     lines = document.text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
-    hint = "indent with spaces: YAML does not allow tabs" if "\t" in line else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        message, hint = "this line is indented with a tab", "indent with spaces"
     return Problem(
         code=Code.MALFORMED,
-        message=f"not YAML: {message}",
+        message=message,
         path=document.path,
         line=place.line,
         column=place.column,
-        hint=hint or "check quotes, indentation and brackets here and on the line before",
+        hint=hint or "check quotes, indentation and brackets here and above",
     )
 
 
@@ -258,7 +283,7 @@ class _Builder:
                             Code.NOT_ONE_MAPPING,
                             event,
                             "a second document starts here",
-                            "keep one per file",
+                            "keep one runbook per file",
                         )
                 case events.AliasEvent():
                     message = f"alias '*{event.anchor}' is not allowed"
@@ -285,8 +310,9 @@ class _Builder:
             message = f"anchor '&{event.anchor}' is not allowed"
             raise self._refused(Code.ALIAS, event, message, "write the value out where it is used")
         if event.tag:
-            message = f"tag '{event.tag}' is not allowed"
-            raise self._refused(Code.TAG, event, message, "plain values need no tag")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            hint = "remove it; text that looks like a number goes in quotes"
+            raise self._refused(Code.TAG, event, f"tag '{tag}' is not allowed", hint)
         top = self.stack[-1] if self.stack else None
         if top is None and not isinstance(event, events.MappingStartEvent):
             message = "a runbook is a mapping of keys to values"
@@ -298,9 +324,8 @@ class _Builder:
 
     def _key(self, event: Any, top: _Open) -> None:
         if not isinstance(event, events.ScalarEvent):
-            raise self._refused(
-                Code.KEY_NOT_TEXT, event, "a key must be text, not a list or mapping"
-            )
+            message = "a key must be text, not a list or mapping"
+            raise self._refused(Code.KEY_NOT_TEXT, event, message, "write it as one word")
         key = event.value
         if key == "<<" and not event.style:
             message = "the merge key '<<' is not allowed"

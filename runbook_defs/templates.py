@@ -8,8 +8,14 @@ from functools import reduce
 from itertools import groupby
 from typing import Any
 
-from runbook_defs.expressions import Expression, ExpressionError, compile_expression
-from runbook_defs.functions import Refused, is_opaque, text_of
+from runbook_defs.expressions import (
+    Expression,
+    ExpressionError,
+    Refused,
+    compile_expression,
+    is_opaque,
+    text_of,
+)
 
 MAX_FILLED = 10_000_000  # characters of text that one rendering may make
 MAX_LEVELS = 100  # of nesting

@@ -31,9 +31,10 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as expected."""
+    """One thing that is not as expected; `told` when a line about the picture already says it."""
 
     what: str
+    told: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,9 @@ def find_cases(runbook: LoadedRunbook, fixture: str | None) -> list[Case]:
                 message = f"the fixture is for {loaded.runbook!r}, not for {runbook.id!r}"
                 raise CassetteError(path, message)
             title = name or loaded.scenario
-            cases.append(Case(name=title, path=path, fixture=loaded, expected=expected, pack=folder))
+            cases.append(
+                Case(name=title, path=path, fixture=loaded, expected=expected, pack=folder)
+            )
     return cases
 
 
@@ -103,13 +106,17 @@ def run_case(
             record = event.record
         yield event
     if record is not None:
-        yield CaseFinished(case=case, record=record, findings=tuple(_compare(case.expected, record)))
+        yield CaseFinished(
+            case=case, record=record, findings=tuple(_compare(case.expected, record))
+        )
 
 
 def _compare(expected: Expected, record: ExecutionRecord) -> Iterator[Finding]:
     if record.status is not expected.status:
         why = f": {record.reason}" if record.reason else ""
         yield Finding(what=f"status is {record.status}, expected {expected.status}{why}")
+        if record.status is Status.ABORTED:
+            return  # what comes of that is no finding of its own
     elif record.status is Status.SUCCESS and record.reason:
         yield Finding(what=record.reason)
     yield from _figures(expected, record)
@@ -152,8 +159,8 @@ def _pictures(expected: Expected, record: ExecutionRecord) -> Iterator[Finding]:
             yield Finding(what=f"screenshot {name!r} was expected, taken: {taken}")
     for name, picture in pictures.items():
         if picture["ratio"] is None:
-            yield Finding(what=f"screenshot {name!r} has no baseline: look at {picture['path']}")
+            what = f"screenshot {name!r} has no baseline: look at {picture['path']}"
+            yield Finding(what=what, told=True)
         elif picture["ratio"] > picture["allowed"] or picture["verdict"] == "size-changed":
-            yield Finding(
-                what=f"screenshot {name!r} differs in {picture['ratio']:.2%} of its pixels"
-            )
+            what = f"screenshot {name!r} differs in {picture['ratio']:.2%} of its pixels"
+            yield Finding(what=what, told=True)

@@ -51,6 +51,11 @@ class LoadedRunbook:
         return self.checked.document.text
 
     @cached_property
+    def steps(self) -> dict[str, tuple[int, Step]]:
+        """Each step with its position in the definition."""
+        return {step.id: (position, step) for position, step in enumerate(self.runbook.steps)}
+
+    @cached_property
     def step_types(self) -> dict[str, StepType[Any]]:
         """The step type of each step."""
         known = step_types()
@@ -72,7 +77,9 @@ class LoadedRunbook:
     @cached_property
     def digest(self) -> str:
         """Names the definition: the same for the same text and the same files."""
-        parts = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(self.files.items())}
+        parts = {
+            name: hashlib.sha256(data).hexdigest() for name, data in sorted(self.files.items())
+        }
         whole = json.dumps({"text": self.text, "files": parts}, sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 

@@ -1,14 +1,22 @@
 """A folder of runbooks as Dagster definitions, for our workspace and for somebody else's project."""
 
 import logging
-from collections.abc import Mapping
+import re
 from pathlib import Path
+from typing import NoReturn
 
-from dagster import Definitions, MetadataValue
+from dagster import (
+    Definitions,
+    Failure,
+    GraphDefinition,
+    JobDefinition,
+    OpDefinition,
+    OpExecutionContext,
+)
 
 from runbook_defs.problems import Problem
 from runbook_factory.catalog import load_all
-from runbook_factory.jobs import build_job
+from runbook_factory.jobs import build_job, job_name
 from runbook_factory.project import Project
 
 _log = logging.getLogger("runbook")
@@ -17,25 +25,38 @@ _log = logging.getLogger("runbook")
 def build_definitions(root: Path) -> Definitions:
     """A job for every runbook under `root/runbooks`.
 
-    One that has errors is left out and told of, in the log and on the page of the code location; the
-    others load.
+    A file with errors becomes one error in the log and a job that says what is wrong and cannot run;
+    the others load.
     """
-    good, broken = load_all(Project(root.resolve()))
-    for problems in broken.values():
-        for problem in problems:
-            _log.error(_line(problem, root))
-    return Definitions(jobs=[build_job(runbook) for runbook in good], metadata=_broken_metadata(broken, root))
+    root = root.resolve()
+    good, broken = load_all(Project(root))
+    for path, problems in broken.items():
+        _log.error("%s does not load:\n%s", path.relative_to(root), _lines(problems, root))
+    return Definitions(
+        jobs=[
+            *(build_job(runbook) for runbook in good),
+            *(_broken_job(path, _lines(problems, root)) for path, problems in broken.items()),
+        ]
+    )
 
 
-def _broken_metadata(
-    broken: Mapping[Path, tuple[Problem, ...]], root: Path
-) -> dict[str, MetadataValue[str | None]]:
-    return {
-        f"runbook/broken/{path.parent.name}": MetadataValue.md(
-            "\n".join(f"- `{_line(problem, root)}`" for problem in problems)
-        )
-        for path, problems in broken.items()
-    }
+def _broken_job(path: Path, lines: str) -> JobDefinition:
+    name = re.sub(r"\W", "_", job_name(path.parent.name))
+
+    def refuse(context: OpExecutionContext, inputs: object) -> NoReturn:
+        raise Failure(description=f"the runbook does not load:\n{lines}", allow_retries=False)
+
+    return GraphDefinition(
+        name=name,
+        node_defs=[OpDefinition(name=f"{name}__does_not_load", compute_fn=refuse, outs={})],
+    ).to_job(
+        description=f"**This runbook does not load.**\n```\n{lines}\n```",
+        tags={"runbook/broken": "true"},
+    )
+
+
+def _lines(problems: tuple[Problem, ...], root: Path) -> str:
+    return "\n".join(_line(problem, root) for problem in problems)
 
 
 def _line(problem: Problem, root: Path) -> str:

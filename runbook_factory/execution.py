@@ -70,9 +70,10 @@ class Execution:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     cancelled: threading.Event = field(default_factory=threading.Event)
     records: dict[str, StepRecord] = field(default_factory=dict)
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     ends: dict[str, float] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
+    # What expressions see of steps: filled as they end, so that a step costs the same however many went before.
+    views: dict[str, dict[str, Any]] = field(default_factory=dict)
     assumptions: tuple[AssumptionResult, ...] = ()
     _began: float = field(default_factory=time.monotonic)
 
@@ -101,11 +102,13 @@ class Execution:
             self.emit(AssumptionChecked(result=result))
         unmet = [result for result in self.assumptions if not result.met]
         if unmet:
-            raise Aborted("; ".join(f"assumption {item.id!r} is not met: {item.reason}" for item in unmet))
+            raise Aborted(
+                "; ".join(f"assumption {item.id!r} is not met: {item.reason}" for item in unmet)
+            )
 
     def run_step(self, step_id: str, *, attempt: int) -> StepRecord:
         """Runs one attempt of a step, or skips it."""
-        step = self.runbook.runbook.step(step_id)
+        position, step = self.runbook.steps[step_id]
         begins = max((self.ends.get(up, 0.0) for up in step.depends_on), default=0.0)
         self.emit(StepStarted(step_id=step.id, type=step.type))
         gate = self._gate(step, begins)
@@ -113,7 +116,7 @@ class Execution:
         scope = self._scope(duration=duration, gate=gate)
         record = self._skipped(step, scope, attempt, begins)
         if record is None:
-            record, self.outputs[step.id] = StepRun(
+            record, outputs = StepRun(
                 step=step,
                 step_type=self.runbook.step_types[step.id],
                 templates=self.runbook.templates[step.id],
@@ -121,12 +124,17 @@ class Execution:
                 gate=gate,
                 recorder=self.recorder,
                 redactor=self.redactor,
-                position=self._position(step),
+                position=position,
                 attempt=attempt,
                 begins=None if self.is_live else begins,
             ).run(scope)
             self.measures.update(gate.measures)
+        else:
+            outputs = dict.fromkeys(step.outputs)
+            self.recorder.begin_step(record, position=position)
+            self.recorder.finish_step(record)
         self.records[step.id] = record
+        self.views[step.id] = {"outputs": outputs, "status": record.status.value}
         self.ends[step.id] = begins + record.seconds
         self.emit(StepFinished(record=record))
         return record
@@ -201,7 +209,10 @@ class Execution:
             world = Playback(self.cassette, step=step.id, begins=begins, files=files)
         else:
             world = LiveWorld(
-                connections=self.connections, secrets=self.secrets, files=files, cancelled=self.cancelled
+                connections=self.connections,
+                secrets=self.secrets,
+                files=files,
+                cancelled=self.cancelled,
             )
         baselines = self.request.cassette.baselines if self.request.cassette else {}
         shelf = ExecutionShelf(
@@ -221,23 +232,26 @@ class Execution:
             return begins
         seconds = round(time.monotonic() - self._began, 6)
         templates = self.runbook.templates[step.id].values()
-        names = {path for item in templates for found in item.found for path in found.expression.names}
+        names = {
+            path for item in templates for found in item.found for path in found.expression.names
+        }
         if ("execution", "duration") in names:
             gate.reads.append(Read(kind="clock", name="execution.duration", value=seconds))
         return seconds
 
     def _scope(self, *, duration: float, gate: Gate | None = None) -> dict[str, Any]:
-        steps = {
-            step_id: {"outputs": self.outputs.get(step_id, {}), "status": record.status.value}
-            for step_id, record in self.records.items()
-        }
         about = {
             "id": self.id,
             "started_at": self.started_at.isoformat(),
             "duration": duration,
             "actor": self.actor.name,
         }
-        scope: dict[str, Any] = {**self.inputs, "inputs": self.inputs, "steps": steps, "execution": about}
+        scope: dict[str, Any] = {
+            **self.inputs,
+            "inputs": self.inputs,
+            "steps": self.views,
+            "execution": about,
+        }
         if gate is not None:
             scope["secret"] = gate.secret
         return scope
@@ -255,12 +269,14 @@ class Execution:
             except ExpressionError as error:
                 failure = described(error)
         else:
-            skipped = [up for up in step.depends_on if self.records[up].status is StepStatus.SKIPPED]
+            skipped = [
+                up for up in step.depends_on if self.records[up].status is StepStatus.SKIPPED
+            ]
             why = f"{skipped[0]!r} was skipped" if skipped else ""
         if not why and failure is None:
             return None
         now = datetime.now(UTC)
-        record = StepRecord(
+        return StepRecord(
             step_id=step.id,
             type=step.type,
             status=StepStatus.FAILED if failure else StepStatus.SKIPPED,
@@ -272,16 +288,8 @@ class Execution:
             outputs=dict.fromkeys(step.outputs),
             errors=(failure,) if failure else (),
         )
-        self.outputs[step.id] = dict.fromkeys(step.outputs)
-        self.recorder.begin_step(record, position=self._position(step))
-        self.recorder.finish_step(record)
-        return record
-
-    def _position(self, step: Step) -> int:
-        return self.runbook.runbook.steps.index(step)
 
 
 def aborts(step: Step, record: StepRecord) -> bool:
     """Whether this end of a step ends the execution."""
     return record.status is StepStatus.FAILED and step.on_failure is not OnFailure.LOG_AND_CONTINUE
-

@@ -67,7 +67,9 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
     schema.ensure(engine)
     execution_id = _find(engine, name.strip().lower())
     with engine.connect() as connection:
-        row = connection.execute(text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}).one()
+        row = connection.execute(
+            text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}
+        ).one()
         steps = connection.execute(
             text(
                 "SELECT * FROM runbook.runbook_step_logs WHERE execution_id = :id"
@@ -80,7 +82,9 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
 
 def _find(engine: Engine, name: str) -> UUID:
     if match := _SHORT.fullmatch(name):
-        condition = "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
+        condition = (
+            "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
+        )
         values = {"start": f"{match[2]}%", "day": match[1]}
     elif _PREFIX.fullmatch(name):
         condition, values = "id::text LIKE :start", {"start": f"{name}%"}

@@ -19,7 +19,10 @@ class InputError(Exception):
 
 
 def resolve_inputs(
-    runbook: LoadedRunbook, given: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
+    runbook: LoadedRunbook,
+    given: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The value of every input, and the names of those read from the environment.
 

@@ -12,7 +12,11 @@ from runbook_factory.project import Project
 # What `dagster.yaml` of a project says; a project without that file gets the same.
 SETTINGS: Mapping[str, Any] = {
     "storage": {
-        "custom": {"module": "runbook_factory.dagster_storage", "class": "RunbookStorage", "config": {}}
+        "custom": {
+            "module": "runbook_factory.dagster_storage",
+            "class": "RunbookStorage",
+            "config": {},
+        }
     },
     "local_artifact_storage": {
         "module": "dagster._core.storage.root",
@@ -24,9 +28,13 @@ SETTINGS: Mapping[str, Any] = {
         "class": "NoOpComputeLogManager",
     },
     # The queue would leave a launched run waiting for ever where no daemon runs.
-    "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+    "run_coordinator": {
+        "module": "dagster._core.run_coordinator",
+        "class": "DefaultRunCoordinator",
+    },
     "python_logs": {"python_log_level": "INFO"},
     "telemetry": {"enabled": False},
+    "nux": {"enabled": False},
 }
 
 # One connection held open per storage, more while several steps log at once.

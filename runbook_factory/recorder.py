@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, TextClause, text
 from sqlalchemy.exc import OperationalError
 
 from runbook_defs.execution import Actor, ExecutionRecord, StepRecord, StepStatus
@@ -26,6 +26,72 @@ RETRY_SECONDS = (0.2, 1.0, 3.0)
 T = TypeVar("T")
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+_BEGIN = text(
+    """
+    WITH actor AS (
+        INSERT INTO runbook.actors (id, name, kind) VALUES (:actor_id, :actor, :kind)
+        ON CONFLICT (id) DO NOTHING
+    ), definition AS (
+        INSERT INTO runbook.definitions (digest, runbook_id, text, files)
+        VALUES (:definition, :runbook_id, :text, CAST(:files AS JSONB))
+        ON CONFLICT (digest) DO NOTHING
+    )
+    INSERT INTO runbook.runbook_executions
+        (id, runbook_id, runbook_version, started_at, status, actor_id, metadata, mode,
+         definition_digest, inputs, environment, format_version)
+    VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
+         CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSONB),
+         CAST(:environment AS JSONB), :format)
+    ON CONFLICT (id) DO NOTHING
+    """
+)
+
+_BEGIN_STEP = text(
+    """
+    INSERT INTO runbook.runbook_step_logs
+        (id, execution_id, step_id, step_type, attempt, position, started_at, status,
+         inputs, started_virtual, fence)
+    VALUES (:row, :id, :step, :type, :attempt, :position, :started, 'running',
+         CAST(:inputs AS JSONB), :virtual, :fence)
+    ON CONFLICT (execution_id, step_id, attempt) DO NOTHING
+    """
+)
+
+_FINISH_STEP = text(
+    """
+    UPDATE runbook.runbook_step_logs SET
+        completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
+        errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
+        exchanges = CAST(:exchanges AS JSONB), reads = CAST(:reads AS JSONB),
+        records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
+    WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
+    """
+)
+
+_NOT_RUN = text(
+    """
+    UPDATE runbook.runbook_step_logs SET status = :status, started_at = NULL
+    WHERE execution_id = :id AND step_id = :step AND fence = :fence
+    """
+)
+
+_FINISH = text(
+    """
+    UPDATE runbook.runbook_executions SET
+        completed_at = clock_timestamp(), status = :status, kpis = CAST(:kpis AS JSONB),
+        metadata = metadata || CAST(:metadata AS JSONB)
+    WHERE id = :id AND status = 'running'
+    """
+)
+
+_KEEP = text(
+    """
+    INSERT INTO runbook.bodies (digest, bytes, size, truncated)
+    VALUES (:digest, :bytes, :size, :cut) ON CONFLICT (digest) DO NOTHING
+    """
+)
 
 
 class Recorder:
@@ -49,23 +115,7 @@ class Recorder:
         """Notes that the execution runs, by whom, on what definition and inputs."""
         files = {name: self.keep(data)[0] for name, data in runbook.files.items()}
         self._write(
-            """
-            WITH actor AS (
-                INSERT INTO runbook.actors (id, name, kind) VALUES (:actor_id, :actor, :kind)
-                ON CONFLICT (id) DO NOTHING
-            ), definition AS (
-                INSERT INTO runbook.definitions (digest, runbook_id, text, files)
-                VALUES (:definition, :runbook_id, :text, CAST(:files AS JSONB))
-                ON CONFLICT (digest) DO NOTHING
-            )
-            INSERT INTO runbook.runbook_executions
-                (id, runbook_id, runbook_version, started_at, status, actor_id, metadata, mode,
-                 definition_digest, inputs, environment, format_version)
-            VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
-                 CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSONB),
-                 CAST(:environment AS JSONB), :format)
-            ON CONFLICT (id) DO NOTHING
-            """,
+            _BEGIN,
             actor_id=actor.id,
             actor=actor.name,
             kind=actor.kind,
@@ -95,14 +145,7 @@ class Recorder:
     def begin_step(self, step: StepRecord, *, position: int) -> None:
         """Notes the intent to run a step, with its inputs."""
         self._write(
-            """
-            INSERT INTO runbook.runbook_step_logs
-                (id, execution_id, step_id, step_type, attempt, position, started_at, status,
-                 inputs, started_virtual, fence)
-            VALUES (:row, :id, :step, :type, :attempt, :position, :started, 'running',
-                 CAST(:inputs AS JSONB), :virtual, :fence)
-            ON CONFLICT (execution_id, step_id, attempt) DO NOTHING
-            """,
+            _BEGIN_STEP,
             row=str(uuid4()),
             step=step.step_id,
             type=step.type,
@@ -117,14 +160,7 @@ class Recorder:
     def finish_step(self, step: StepRecord) -> None:
         """Notes how a step ended. A process that was declared lost meanwhile changes nothing."""
         self._write(
-            """
-            UPDATE runbook.runbook_step_logs SET
-                completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
-                errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
-                exchanges = CAST(:exchanges AS JSONB), reads = CAST(:reads AS JSONB),
-                records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
-            WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
-            """,
+            _FINISH_STEP,
             step=step.step_id,
             attempt=step.attempt,
             fence=self._fence,
@@ -140,27 +176,21 @@ class Recorder:
             pictures=_json(list(step.pictures)),
         )
 
-    def finish(self, record: ExecutionRecord, *, unreached: Sequence[tuple[int, StepRecord]]) -> None:
+    def finish(
+        self, record: ExecutionRecord, *, unreached: Sequence[tuple[int, StepRecord]]
+    ) -> None:
         """Notes the verdict, and the steps that never began."""
         for position, step in unreached:
             self.begin_step(step, position=position)
             self._write(
-                """
-                UPDATE runbook.runbook_step_logs SET status = :status, started_at = NULL
-                WHERE execution_id = :id AND step_id = :step AND fence = :fence
-                """,
+                _NOT_RUN,
                 step=step.step_id,
                 status=StepStatus.NOT_RUN.value,
                 fence=self._fence,
             )
         kpis = [vars(kpi) for kpi in record.kpis]
         self._write(
-            """
-            UPDATE runbook.runbook_executions SET
-                completed_at = clock_timestamp(), status = :status, kpis = CAST(:kpis AS JSONB),
-                metadata = metadata || CAST(:metadata AS JSONB)
-            WHERE id = :id AND status = 'running'
-            """,
+            _FINISH,
             status=record.status.value,
             kpis=self._json({"kpis": kpis, "measures": record.measures}),
             metadata=self._json(
@@ -176,10 +206,7 @@ class Recorder:
         """Stores a body once, under its digest; tells whether it was cut."""
         name, cut = digest(data), len(data) > BODY_BYTES
         self._write(
-            """
-            INSERT INTO runbook.bodies (digest, bytes, size, truncated)
-            VALUES (:digest, :bytes, :size, :cut) ON CONFLICT (digest) DO NOTHING
-            """,
+            _KEEP,
             digest=name,
             bytes=data[:BODY_BYTES],
             size=len(data),
@@ -190,10 +217,10 @@ class Recorder:
     def _json(self, value: Any) -> str:
         return _json(self._redactor.data(value))
 
-    def _write(self, statement: str, **values: Any) -> None:
+    def _write(self, statement: TextClause, **values: Any) -> None:
         def write() -> None:
             with self._engine.connect() as connection:
-                connection.execute(text(statement), {"id": self._id, **values})
+                connection.execute(statement, {"id": self._id, **values})
 
         patiently(write)
 

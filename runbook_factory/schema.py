@@ -1,8 +1,5 @@
 """The tables of the execution record, brought up to date when they are first used."""
 
-import alembic.command
-import alembic.config
-import alembic.util
 from sqlalchemy import Engine, text
 
 HEAD = "001"
@@ -18,6 +15,15 @@ def ensure(engine: Engine) -> None:
     """Makes or upgrades the tables; costs one query when they are up to date."""
     if _revision(engine) == HEAD:
         return
+    _upgrade(engine)
+
+
+def _upgrade(engine: Engine) -> None:
+    # Imported here: it costs 0.3 s, and the tables are nearly always up to date.
+    import alembic.command
+    import alembic.config
+    import alembic.util
+
     with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS runbook"))
@@ -27,12 +33,16 @@ def ensure(engine: Engine) -> None:
         try:
             alembic.command.upgrade(config, "head")
         except alembic.util.CommandError as error:
-            raise NewerSchema(f"the tables are of a newer version of this program: {error}") from None
+            raise NewerSchema(
+                f"the tables are of a newer version of this program: {error}"
+            ) from None
 
 
 def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         if connection.scalar(text("SELECT to_regclass('runbook.alembic_version')")) is None:
             return None
-        revision: str | None = connection.scalar(text("SELECT version_num FROM runbook.alembic_version"))
+        revision: str | None = connection.scalar(
+            text("SELECT version_num FROM runbook.alembic_version")
+        )
         return revision

@@ -45,10 +45,12 @@ class StepRun:
             started_virtual=self.begins,
         )
         outputs: dict[str, Any] = dict.fromkeys(self.step.outputs)
+        begun = False
         try:
             inputs = self._inputs(scope)
             record = self.recorder.clean(replace(record, inputs=inputs))
             self.recorder.begin_step(record, position=self.position)
+            begun = True
             result = self.step_type.run(self.step_type.parse(inputs), self.gate)
             outputs = {name: select(spec, result.value) for name, spec in self.step.outputs.items()}
             record = replace(
@@ -60,9 +62,15 @@ class StepRun:
                 summary=self._summary(result, outputs, scope),
             )
         except (StepError, ExpressionError, OutputError) as error:
-            record = replace(record, status=StepStatus.FAILED, errors=(described(error),), outputs=outputs)
+            record = replace(
+                record, status=StepStatus.FAILED, errors=(described(error),), outputs=outputs
+            )
         except Exception as error:
-            record = replace(record, status=StepStatus.FAILED, errors=(_bug(error),), outputs=outputs)
+            record = replace(
+                record, status=StepStatus.FAILED, errors=(_bug(error),), outputs=outputs
+            )
+        if not begun:  # filling the inputs failed: there is something to note all the same
+            self.recorder.begin_step(self.recorder.clean(record), position=self.position)
         return self._finished(record), outputs
 
     def _inputs(self, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +102,6 @@ class StepRun:
                 pictures=tuple(vars(item) for item in self.gate.pictures),
             )
         )
-        self.recorder.begin_step(record, position=self.position)  # when filling inputs failed
         self.recorder.finish_step(record)
         return record
 
@@ -109,7 +116,11 @@ def described(error: StepError | ExpressionError | OutputError) -> dict[str, Any
         case OutputError():
             kind, details = ErrorType.DATA, {}
     described = {"type": kind.value, "message": error.message, "failed": True}
-    return described | ({"hint": error.hint} if error.hint else {}) | ({"details": details} if details else {})
+    return (
+        described
+        | ({"hint": error.hint} if error.hint else {})
+        | ({"details": details} if details else {})
+    )
 
 
 def _bug(error: Exception) -> dict[str, Any]:

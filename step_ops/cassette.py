@@ -50,7 +50,7 @@ class Entry(_Part):
     text: str | None = None
     json_file: str | None = None
     body_file: str | None = None
-    error: Literal["timeout", "refused", "reset", "tls"] | str | None = None  # noqa: PYI051
+    error: Literal["timeout", "refused", "reset", "tls"] | str | None = None
     rows: list[dict[str, Any]] | None = None
     page: str | None = None
     expect: Expectation | None = None
@@ -151,7 +151,9 @@ class Cassette:
     def page(self, entry: Entry) -> bytes:
         """The document of a page; raises `StepError` of type `file`, or `cassette` when it has none."""
         if entry.page is None:
-            raise StepError(ErrorType.CASSETTE, "the record has the picture of the page, not the page")
+            raise StepError(
+                ErrorType.CASSETTE, "the record has the picture of the page, not the page"
+            )
         return Folder(self.path.parent).read(entry.page)
 
 
@@ -185,4 +187,6 @@ def load_fixtures(path: Path) -> list[Fixture]:
             f"{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_url=False)[:5]
         ]
-        raise CassetteError(path, "; ".join(lines), hint="the format is in docs/fixtures.md") from None
+        raise CassetteError(
+            path, "; ".join(lines), hint="the format is in docs/fixtures.md"
+        ) from None

@@ -17,7 +17,6 @@ from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot,
 from step_ops.redaction import Redactor
 from step_ops.secrets import Secret
 
-
 Answer = TypeVar("Answer", HttpResponse, PageShot)
 
 
@@ -138,9 +137,7 @@ class Gate:
         """A stable picture of an element of a page; a first picture that `accept`s is taken as it is."""
         return self._exchange(request, lambda: self._world.page(request, accept))
 
-    def _exchange(
-        self, request: HttpRequest | PageRequest, ask: Callable[[], Answer]
-    ) -> Answer:
+    def _exchange(self, request: HttpRequest | PageRequest, ask: Callable[[], Answer]) -> Answer:
         at = self._world.elapsed()
         answer: Answer | None = None
         failure: StepError | None = None

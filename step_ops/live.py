@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from step_ops.connections import Connections
@@ -35,16 +34,16 @@ class LiveWorld:
     def http(self, request: HttpRequest) -> HttpResponse:
         """The answer from the network."""
         # Imported here: a step that sends nothing does not pay for the client.
-        from step_ops.drivers.http import send  # noqa: PLC0415
+        from step_ops.drivers.http import send
 
-        base = None
-        if not urlsplit(request.url).scheme and request.connection:
-            base = self._connections.url(request.connection)
+        # An absolute address needs no connection, so that a deployment without any can use it.
+        named = request.connection if "://" not in request.url else None
+        base = self._connections.url(named) if named else None
         return send(request, base_url=base, cancelled=self._cancelled)
 
     def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
         """The picture from a real browser."""
-        from step_ops.drivers.browser import photograph  # noqa: PLC0415
+        from step_ops.drivers.browser import photograph
 
         return photograph(request, accept=accept, cancelled=self._cancelled)
 

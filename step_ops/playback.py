@@ -50,7 +50,7 @@ class Playback:
     def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
         """The page entry of the step, drawn by the real browser with the network closed."""
         # Imported here: only steps that photograph pay for the browser.
-        from step_ops.drivers.browser import photograph  # noqa: PLC0415
+        from step_ops.drivers.browser import photograph
 
         entry = self._take("page", f"a visit of {request.url}")
         return photograph(request, accept=accept, document=self._cassette.page(entry))
@@ -101,7 +101,10 @@ def check_expectation(expected: Expectation, request: HttpRequest, *, step: str)
         if part in expected.model_fields_set:
             difference = first_difference(getattr(expected, part), sent[part], part)
             if difference:
-                raise StepError(ErrorType.CASSETTE, f"step {step!r} did not send what the fixture expects: {difference}")
+                raise StepError(
+                    ErrorType.CASSETTE,
+                    f"step {step!r} did not send what the fixture expects: {difference}",
+                )
     headers = {name.lower(): reveal(value) for name, value in request.headers.items()}
     for name, value in (expected.headers or {}).items():
         if headers.get(name.lower()) != value:
@@ -130,7 +133,11 @@ def first_difference(expected: Any, actual: Any, place: str) -> str:
     if type(expected) is type(actual) or (
         isinstance(expected, int | float) and isinstance(actual, int | float)
     ):
-        return "" if expected == actual else f"{place} is {_short(actual)}, expected {_short(expected)}"
+        return (
+            ""
+            if expected == actual
+            else f"{place} is {_short(actual)}, expected {_short(expected)}"
+        )
     return f"{place} is {_short(actual)}, expected {_short(expected)}"
 
 

@@ -23,7 +23,9 @@ class Secret:
         """The value itself."""
         return self._value
 
-    def __add__(self, other: str) -> "Secret":
+    def __add__(self, other: "str | Secret") -> "Secret":
+        if isinstance(other, Secret):
+            return Secret(f"{self.name}+{other.name}", self._value + other._value)
         return Secret(self.name, self._value + other)
 
     def __radd__(self, other: str) -> "Secret":

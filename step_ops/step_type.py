@@ -139,7 +139,9 @@ class StepType(Generic[Config]):
         fields = self.config.model_fields.items()
         return {
             mark: frozenset(
-                field.alias or name for name, field in fields if mark in _marks(field.metadata, field.annotation)
+                field.alias or name
+                for name, field in fields
+                if mark in _marks(field.metadata, field.annotation)
             )
             for mark in Mark
         }

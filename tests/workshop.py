@@ -51,7 +51,13 @@ class Workshop:
         self, runbook_id: str = "rb-test", *, steps: Mapping[str, Any] | None = None, **more: Any
     ) -> ExecutionRecord:
         """Runs it on a fixture with these exchanges."""
-        fixture = {"format": 1, "scenario": "s", "runbook": runbook_id, "steps": dict(steps or {}), **more}
+        fixture = {
+            "format": 1,
+            "scenario": "s",
+            "runbook": runbook_id,
+            "steps": dict(steps or {}),
+            **more,
+        }
         path = self.file("acceptance/fixture.json", json.dumps(fixture))
         request = RunRequest(mode=Mode.TEST, cassette=CassetteRef(file=str(path), scenario="s"))
         with passing_instance() as instance:
@@ -62,7 +68,9 @@ class Workshop:
         with stored_instance(self.project) as instance:
             return self.run(runbook_id, RunRequest(**request), instance)
 
-    def run(self, runbook_id: str, request: RunRequest, instance: DagsterInstance) -> ExecutionRecord:
+    def run(
+        self, runbook_id: str, request: RunRequest, instance: DagsterInstance
+    ) -> ExecutionRecord:
         job = build_job(load_runbook(self.project, runbook_id))
         self.events = list(run_job(job, request, actor=local_actor(), instance=instance))
         last = self.events[-1]

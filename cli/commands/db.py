@@ -2,14 +2,16 @@
 
 import typer
 
-app = typer.Typer(help="The project's database: where it is, starting and stopping the embedded one.")
+app = typer.Typer(
+    help="The project's database: where it is, starting and stopping the embedded one."
+)
 
 
 @app.command("url")
 def url() -> None:
     """Print the URL of the database, without its password; starts the embedded one."""
-    from runbook_factory.database import database_url  # noqa: PLC0415
-    from runbook_factory.project import find_project  # noqa: PLC0415
+    from runbook_factory.database import database_url
+    from runbook_factory.project import find_project
 
     print(database_url(find_project()).render_as_string(hide_password=True))
 
@@ -17,8 +19,8 @@ def url() -> None:
 @app.command("stop")
 def stop() -> None:
     """Stop the embedded database; the next command starts it again."""
-    from runbook_factory import embedded  # noqa: PLC0415
-    from runbook_factory.project import find_project  # noqa: PLC0415
+    from runbook_factory import embedded
+    from runbook_factory.project import find_project
 
     stopped = embedded.stop(find_project().state)
     print("stopped" if stopped else "it was not running")

@@ -8,11 +8,13 @@ from cli.errors import Stop
 
 
 def exec_(
-    command: list[str] = typer.Argument(..., metavar="CMD...", help="Such as: dagster-webserver -w workspace.yaml"),
+    command: list[str] = typer.Argument(
+        ..., metavar="CMD...", help="Such as: dagster-webserver -w workspace.yaml"
+    ),
 ) -> None:
     """Run a command with DAGSTER_HOME and the database set, such as `rb exec -- dagster dev`."""
-    from runbook_factory.project import find_project  # noqa: PLC0415
-    from runbook_service.dagster_process import dagster_environment  # noqa: PLC0415
+    from runbook_factory.project import find_project
+    from runbook_service.dagster_process import dagster_environment
 
     environment = dagster_environment(find_project())
     try:

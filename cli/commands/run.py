@@ -24,18 +24,20 @@ def run(
 ) -> None:
     """Run a runbook for real, with progress as it happens; the execution is recorded."""
     runbook = load(runbook_id)
-    from runbook_defs.execution import ExecutionFinished  # noqa: PLC0415
-    from runbook_factory.actors import local_actor  # noqa: PLC0415 - loads Dagster
-    from runbook_factory.inputs import from_text, resolve_inputs  # noqa: PLC0415
-    from runbook_factory.instance import stored_instance  # noqa: PLC0415
-    from runbook_factory.jobs import build_job  # noqa: PLC0415
-    from runbook_factory.request import RunRequest  # noqa: PLC0415
-    from runbook_factory.runs import run_job  # noqa: PLC0415
+    from runbook_defs.execution import ExecutionFinished
+    from runbook_factory.actors import local_actor  # loads Dagster
+    from runbook_factory.inputs import from_text, resolve_inputs
+    from runbook_factory.instance import stored_instance
+    from runbook_factory.jobs import build_job
+    from runbook_factory.request import RunRequest
+    from runbook_factory.runs import run_job
 
     known = {item.id for item in runbook.runbook.assumptions}
     for name in deny:
         if name not in known:
-            raise Stop(f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}")
+            raise Stop(
+                f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}"
+            )
     given = {}
     for item in inputs:
         name, equals, text = item.partition("=")
@@ -49,7 +51,9 @@ def run(
     with stored_instance(runbook.project) as instance:
         order = [step.id for step in runbook.runbook.steps]
         with Progress(order, seconds=True) as progress:
-            for event in run_job(build_job(runbook), request, actor=local_actor(), instance=instance):
+            for event in run_job(
+                build_job(runbook), request, actor=local_actor(), instance=instance
+            ):
                 progress.show(event)
                 if isinstance(event, ExecutionFinished):
                     record = event.record
@@ -64,6 +68,8 @@ def _conclude(record: "ExecutionRecord | None") -> None:
     if record.reason:
         print(f"reason: {plain(record.reason)}")
     good = record.status.value == "success"
-    print(f"{paint(record.status.value.upper(), 'green' if good else 'red')} {record.short_name} {record.id}")
+    print(
+        f"{paint(record.status.value.upper(), 'green' if good else 'red')} {record.short_name} {record.id}"
+    )
     if not good:
         raise typer.Exit(Exit.FINDINGS)

@@ -18,14 +18,16 @@ WIDTH = 40
 
 def show(
     execution: str = typer.Argument(
-        ..., metavar="EXECUTION", help="Its id, a unique start of it, or exec-<date>-<six characters>."
+        ...,
+        metavar="EXECUTION",
+        help="Its id, a unique start of it, or exec-<date>-<six characters>.",
     ),
     as_json: bool = typer.Option(False, "--json", help="The whole record, for programs."),
 ) -> None:
     """Show one execution: who, what, each step with its time, the verdict."""
-    from runbook_factory.database import engine, reachable  # noqa: PLC0415
-    from runbook_factory.execution_log import get_execution  # noqa: PLC0415
-    from runbook_factory.project import find_project  # noqa: PLC0415
+    from runbook_factory.database import engine, reachable
+    from runbook_factory.execution_log import get_execution
+    from runbook_factory.project import find_project
 
     with reachable():
         record = get_execution(engine(find_project()), execution)

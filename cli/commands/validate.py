@@ -24,8 +24,8 @@ def validate(
     form: Format = typer.Option(Format.TEXT, "--format", help="How to print problems."),
 ) -> None:
     """Check runbooks: all problems at once, each with its place and a hint."""
-    from runbook_defs.problems import Severity  # noqa: PLC0415 - `rb --help` does not pay for it
-    from runbook_factory.catalog import check_file  # noqa: PLC0415
+    from runbook_defs.problems import Severity  # `rb --help` does not pay for it
+    from runbook_factory.catalog import check_file
 
     paths = [_path(name) for name in files] if files else _all()
     checked = [check_file(path) for path in paths]
@@ -48,11 +48,14 @@ def validate(
 def _path(name: str) -> Path:
     """A file as it is named; else the runbook of that id."""
     path = Path(name)
-    if path.is_dir():
-        return path / "runbook.yaml"
-    if path.exists() or path.suffix or "/" in name:
+    try:
+        if path.is_dir():
+            return path / "runbook.yaml"
+        if path.exists() or path.suffix or "/" in name:
+            return path
+    except OSError:  # such as a name longer than the file system takes
         return path
-    from runbook_factory.project import ProjectError, find_project  # noqa: PLC0415
+    from runbook_factory.project import ProjectError, find_project
 
     try:
         found = find_project().runbook_file(name)
@@ -62,12 +65,14 @@ def _path(name: str) -> Path:
 
 
 def _all() -> list[Path]:
-    from runbook_factory.project import find_project  # noqa: PLC0415
+    from runbook_factory.project import find_project
 
     project = find_project()
     ids = project.runbook_ids()
     if not ids:
-        raise Stop(f"there is no runbook in {project.runbooks}", hint="make runbooks/<id>/runbook.yaml")
+        raise Stop(
+            f"there is no runbook in {project.runbooks}", hint="make runbooks/<id>/runbook.yaml"
+        )
     return [project.runbook_file(item) for item in ids]
 
 

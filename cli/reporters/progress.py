@@ -34,14 +34,17 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if colourful():
-            from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
+            from rich.console import Console  # only a terminal pays for it
 
             self._status = Console().status("starting")
             self._status.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._status is not None:
             self._status.stop()
@@ -57,7 +60,9 @@ class Progress:
                 self._running.pop(record.step_id, None)
                 self._ended[record.step_id] = record
                 while self._waiting and self._waiting[0] in self._ended:
-                    for line in step_lines(self._ended[self._waiting.pop(0)], seconds=self._seconds):
+                    for line in step_lines(
+                        self._ended[self._waiting.pop(0)], seconds=self._seconds
+                    ):
                         print(line)
         if self._status is not None:
             now = ", ".join(plain(step) for step in self._running)
@@ -101,19 +106,37 @@ def kpi_lines(kpis: Iterable[KpiResult]) -> Iterable[str]:
             yield from (f"      {plain(line)}" for line in kpi.explanation)
 
 
-def picture_lines(steps: Iterable[StepRecord], *, identical: str) -> Iterable[str]:
-    """Such as `✓ Screenshot diff: 0.01% change (within threshold)`."""
+def picture_lines(
+    steps: Iterable[StepRecord], *, identical: str, strict: bool = False
+) -> Iterable[str]:
+    """Such as `✓ Screenshot diff: 0.01% change (within threshold)`.
+
+    `identical` is the word for no change at all; under `strict` a picture needs a baseline.
+    """
     pictures = [picture for step in steps for picture in step.pictures]
     for picture in pictures:
         name = f" {picture['name']}" if len(pictures) > 1 else ""
         if picture["ratio"] is None:
-            yield f"{paint('-', 'dim')} Screenshot{name}: no baseline to compare with ({picture['path']})"
+            mark = tick(False) if strict else paint("-", "dim")
+            yield f"{mark} Screenshot{name}: no baseline to compare with ({picture['path']})"
+            file = f"screenshots/baseline-{picture['name']}.png"
+            yield f"      {paint('hint:', 'cyan')} if it is right, copy it into the pack as {file}"
             continue
         ratio, verdict = picture["ratio"], picture["verdict"]
         good = ratio <= picture["allowed"] and verdict != "size-changed"
-        words = identical if ratio == 0 and good else "within threshold" if good else "over the threshold"
+        words = (
+            identical
+            if ratio == 0 and good
+            else "within threshold"
+            if good
+            else "over the threshold"
+        )
         if not good:
-            words = "the size changed" if verdict == "size-changed" else f"{words} of {picture['allowed']:.2%}"
+            words = (
+                "the size changed"
+                if verdict == "size-changed"
+                else f"{words} of {picture['allowed']:.2%}"
+            )
         yield f"{tick(good)} Screenshot diff{name}: {ratio:.2%} change ({words})"
         if picture.get("diff_path") and not good:
             places = len(picture["boxes"])

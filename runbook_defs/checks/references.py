@@ -1,27 +1,37 @@
 """Every `${...}`: does it compile, and does each name in it mean something where it stands?"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from runbook_defs.checks.subject import StepOutline, Subject
+from runbook_defs.checks.subject import StepOutline, Subject, is_name
 from runbook_defs.expressions import Path
-from runbook_defs.problems import Code, Severity, did_you_mean
+from runbook_defs.problems import Code, Severity, did_you_mean, nearest
 from runbook_defs.source import Location
-from runbook_defs.templates import compile_template
+from runbook_defs.templates import Template, compile_template
 
 IMPLICIT = re.compile(r"[A-Z][A-Z0-9_]*")
+RESERVED = frozenset(
+    {"steps", "execution", "inputs", "item", "response", "secret", "true", "false", "null"}
+)
 EXECUTION = ("id", "started_at", "duration", "actor")
+
+
+class Use(NamedTuple):
+    """Where a name is used: the place of a text, and how many characters into it."""
+
+    location: Location
+    offset: int
 
 
 @dataclass
 class Uses:
-    """What the expressions of a runbook use."""
+    """What the expressions of a runbook use, each name with its first use."""
 
-    inputs: dict[str, Location] = field(default_factory=dict)
-    implicit: dict[str, Location] = field(default_factory=dict)
-    secrets: dict[str, Location] = field(default_factory=dict)
+    inputs: dict[str, Use] = field(default_factory=dict)
+    implicit: dict[str, Use] = field(default_factory=dict)
+    secrets: dict[str, Use] = field(default_factory=dict)
     outputs: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -34,28 +44,73 @@ class _Site:
     reader: str  # how a sentence names what stands here
     reachable: frozenset[str]  # the steps whose outputs are there when it is evaluated
     step: StepOutline | None = None
+    condition: str = ""  # how a sentence names it, where a value decides or is measured
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A name such as `steps.fetch.outputs.items`, and where each part of it stands."""
+
+    path: Path
+    location: Location
+    offsets: list[int]
+
+    def part(self, number: int = 0) -> Use:
+        """Where a part stands; the whole, when it has not so many."""
+        return Use(self.location, self.offsets[number if number < len(self.offsets) else 0])
+
+
+def _part_offsets(text: str, start: int, path: Path) -> Iterator[int]:
+    for part in path:
+        start = max(start, text.find(part, start))
+        yield start
+        start += len(part)
 
 
 def check_references(subject: Subject) -> Uses:
     """Notes names that mean nothing, and what is declared but never used."""
     uses = Uses()
+    unclear: list[str] = []
     for site in _sites(subject):
         template = compile_template(site.value)
         for problem in template.problems:
             location = (*site.location, *problem.location)
+            unclear.append(str(subject.document.get(location)))
             subject.add(
                 Code.EXPRESSION, location, problem.message, hint=problem.hint, offset=problem.offset
             )
         for found in template.found:
+            text = found.expression.text
+            if any(f"steps.{name}" in text for name in subject.ill_named):
+                unclear.append(text)
+                continue
             location = (*site.location, *found.location)
             for path in sorted(found.expression.names):
-                offset = found.offset + found.expression.name_offsets.get(path, 0)
-                _name(subject, site, path, location, offset, uses)
+                start = found.expression.name_offsets.get(path, 0)
+                offsets = [found.offset + place for place in _part_offsets(text, start, path)]
+                _name(subject, site, _Named(path, location, offsets), uses)
             for name in found.expression.secrets:
-                uses.secrets.setdefault(name, location)
+                uses.secrets.setdefault(name, Use(location, found.offset))
+        if site.condition and not template.problems:
+            _condition(subject, site, template)
     _both(subject, uses)
-    _unused(subject, uses)
+    _unused(subject, uses, unclear)
     return uses
+
+
+def _condition(subject: Subject, site: _Site, template: Template) -> None:
+    """Notes a condition or figure that is a text, which is always true and never a number."""
+    if not isinstance(site.value, str):
+        return
+    text = site.value.strip()
+    whole = len(template.found) == 1 and text == "${" + template.found[0].expression.text + "}"
+    if not whole:
+        message = f"{site.condition} is text with expressions in it, not one expression"
+        if not template.found:
+            message = f"{site.condition} is the fixed text {text[:40]!r}, not an expression"
+        code = Code.KPI if site.location[0] == "kpis" else Code.EXPRESSION
+        code = Code.ASSUMPTION if site.location[0] == "assumptions" else code
+        subject.add(code, site.location, message, hint='put all of it into one "${...}"')
 
 
 def _sites(subject: Subject) -> Iterator[_Site]:
@@ -70,6 +125,7 @@ def _sites(subject: Subject) -> Iterator[_Site]:
                     reader=f"step {step.id!r}",
                     reachable=before,
                     step=step,
+                    condition=f"'when' of step {step.id!r}" if key == "when" else "",
                 )
         if "summary" in step.raw:
             yield _Site(
@@ -87,6 +143,7 @@ def _sites(subject: Subject) -> Iterator[_Site]:
                 value=kpi["value"],
                 reader=f"KPI {name!r}",
                 reachable=every,
+                condition=f"the value of KPI {name!r}",
             )
     assumptions = subject.data.get("assumptions")
     for index, item in enumerate(assumptions if isinstance(assumptions, list) else []):
@@ -96,96 +153,129 @@ def _sites(subject: Subject) -> Iterator[_Site]:
                 value=item["check"],
                 reader="an assumption",
                 reachable=frozenset(),
+                condition=f"the check of assumption {item.get('id')!r}",
             )
 
 
-def _name(
-    subject: Subject, site: _Site, path: Path, location: Location, offset: int, uses: Uses
-) -> None:
+def _name(subject: Subject, site: _Site, named: _Named, uses: Uses) -> None:
+    path = named.path
     match path[0]:
         case "steps":
-            _step_name(subject, site, path, location, offset, uses)
+            _step_name(subject, site, named, uses)
         case "execution":
             if len(path) < 2 or path[1] not in EXECUTION:
                 name = ".".join(path)
-                hint = f"there are: {', '.join('execution.' + key for key in EXECUTION)}"
-                message = f"{name!r} does not name anything"
-                subject.add(Code.UNDEFINED_NAME, location, message, hint=hint, offset=offset)
+                known = [f"execution.{key}" for key in EXECUTION]
+                hint = did_you_mean(name, known) or f"there are: {', '.join(known)}"
+                _undefined(subject, named.part(1), f"{name!r} does not name anything", hint)
         case "inputs":
             if len(path) > 1:
-                _input_name(subject, site, path[1], location, offset, uses)
+                _input_name(subject, site, path[1], named.part(1), uses)
+            else:
+                uses.inputs.update(dict.fromkeys(subject.inputs, named.part()))
         case name:
-            _input_name(subject, site, name, location, offset, uses)
+            _input_name(subject, site, name, named.part(), uses)
 
 
-def _input_name(
-    subject: Subject, site: _Site, name: str, location: Location, offset: int, uses: Uses
-) -> None:
-    declared = subject.data.get("inputs")
-    declared = declared if isinstance(declared, dict) else {}
-    if name in declared:
-        uses.inputs.setdefault(name, location)
+def _undefined(subject: Subject, use: Use, message: str, hint: str) -> None:
+    subject.add(Code.UNDEFINED_NAME, use.location, message, hint=hint, offset=use.offset)
+
+
+def _input_name(subject: Subject, site: _Site, name: str, use: Use, uses: Uses) -> None:
+    if name in subject.inputs:
+        uses.inputs.setdefault(name, use)
     elif IMPLICIT.fullmatch(name):
         spec = subject.step_types.get(site.step.type) if site.step else None
-        inside = location[3:] if location[2:3] == ("inputs",) else ()
+        if site.step and spec is None:
+            return  # whether it is a secret is for the step type to say
+        inside = use.location[3:] if use.location[2:3] == ("inputs",) else ()
         target = uses.secrets if spec and inside and spec.is_secret(inside) else uses.implicit
-        target.setdefault(name, location)
+        target.setdefault(name, use)
     else:
-        hint = did_you_mean(name, [*declared, "steps", "execution"])
+        near = nearest(name, [*subject.inputs, "steps", "execution"])
+        uses.inputs.setdefault(near, use)
+        hint = f"did you mean {near!r}?" if near else ""
         hint = hint or f"declare it under `inputs:` as `{name}: {{type: string}}`"
-        message = f"{name!r} is not an input of this runbook"
-        subject.add(Code.UNDEFINED_NAME, location, message, hint=hint, offset=offset)
+        _undefined(subject, use, f"{name!r} is not an input of this runbook", hint)
 
 
-def _step_name(
-    subject: Subject, site: _Site, path: Path, location: Location, offset: int, uses: Uses
-) -> None:
+def _step_name(subject: Subject, site: _Site, named: _Named, uses: Uses) -> None:
+    path, use = named.path, named.part(1)
     if len(path) < 2:
-        message = "'steps' alone does not name a value"
         hint = "write steps.<id>.outputs.<name>"
-        subject.add(Code.UNDEFINED_NAME, location, message, hint=hint, offset=offset)
+        _undefined(subject, use, "'steps' alone does not name a value", hint)
         return
     name = path[1]
     if name not in subject.edges:
-        message = f"{site.reader} refers to step {name!r}, which does not exist"
-        hint = did_you_mean(name, subject.edges) or f"steps are: {', '.join(subject.edges)}"
-        subject.add(Code.UNKNOWN_STEP, location, message, hint=hint, offset=offset)
+        if subject.has_all_steps:
+            message = f"{site.reader} refers to step {name!r}, which does not exist"
+            hint = did_you_mean(name, subject.edges) or f"steps are: {', '.join(subject.edges)}"
+            subject.add(Code.UNKNOWN_STEP, use.location, message, hint=hint, offset=use.offset)
+        near = nearest(name, subject.edges)
+        uses.outputs.update((step, output) for step in [near] for output in path[3:4] if step)
         return
     if name not in site.reachable:
-        message = f"{site.reader} uses {'.'.join(path)}, but {name!r} is not done before it"
-        hint = f"add {name!r} to depends_on" if site.step else "use it where the step is done"
-        subject.add(Code.NOT_UPSTREAM, location, message, hint=hint, offset=offset)
+        _not_upstream(subject, site, named)
     if len(path) < 3 or path[2] not in {"outputs", "status"}:
-        message = f"{'.'.join(path)!r} does not name a value"
         hint = f"write steps.{name}.outputs.<name> or steps.{name}.status"
-        subject.add(Code.UNDEFINED_NAME, location, message, hint=hint, offset=offset)
-    elif path[2] == "outputs" and len(path) > 3:
-        outputs = next(step.outputs for step in subject.steps if step.id == name)
-        uses.outputs.add((name, path[3]))
-        if path[3] not in outputs:
-            message = f"step {name!r} has no output {path[3]!r}"
-            hint = did_you_mean(path[3], outputs) or f"declare it under the outputs of {name!r}"
-            subject.add(Code.UNDECLARED_OUTPUT, location, message, hint=hint, offset=offset)
+        _undefined(subject, named.part(2), f"{'.'.join(path)!r} does not name a value", hint)
+        uses.outputs.update((name, output) for output in path[2:])
     elif path[2] == "outputs":
-        outputs = next(step.outputs for step in subject.steps if step.id == name)
-        uses.outputs.update((name, output) for output in outputs)
+        _output_name(subject, name, path[3:4], named.part(3), uses)
+
+
+def _not_upstream(subject: Subject, site: _Site, named: _Named) -> None:
+    path, use = named.path, named.part()
+    name = path[1]
+    message = f"{site.reader} uses {'.'.join(path)}, but {name!r} is not done before it"
+    if site.step is None:
+        hint = "assumptions are checked before the first step: check it in a `when` or a KPI"
+    elif name == site.step.id:
+        hint = f"use it in a step that depends on {name!r}"
+    elif site.step.id in subject.upstream[name]:
+        hint = f"{name!r} itself depends on {site.step.id!r}: check the order of the steps"
+    else:
+        hint = f"add {name!r} to depends_on"
+    subject.add(Code.NOT_UPSTREAM, use.location, message, hint=hint, offset=use.offset)
+
+
+def _output_name(
+    subject: Subject, step_id: str, wanted: tuple[str, ...], use: Use, uses: Uses
+) -> None:
+    outputs = next(step.outputs for step in subject.steps if step.id == step_id)
+    uses.outputs.update((step_id, output) for output in wanted or outputs)
+    for name in wanted:
+        if name not in outputs:
+            # One of the others may be meant, so none of them is called unused.
+            uses.outputs.update((step_id, output) for output in outputs)
+            hint = did_you_mean(name, outputs)
+            hint = hint or f"declare it under the outputs of {step_id!r}"
+            message = f"step {step_id!r} has no output {name!r}"
+            subject.add(Code.UNDECLARED_OUTPUT, use.location, message, hint=hint, offset=use.offset)
 
 
 def _both(subject: Subject, uses: Uses) -> None:
     for name in uses.secrets.keys() & uses.implicit.keys():
-        line = subject.document.place(uses.secrets[name]).line
+        line = subject.document.place(uses.secrets[name].location).line
         subject.add(
             Code.SECRET_AND_INPUT,
-            uses.implicit[name],
+            uses.implicit[name].location,
             f"{name!r} is a secret on line {line} and a plain input here",
             hint="inputs are stored and shown, secrets never are: give one of them another name",
+            offset=uses.implicit[name].offset,
         )
 
 
-def _unused(subject: Subject, uses: Uses) -> None:
-    declared = subject.data.get("inputs")
-    for name in declared if isinstance(declared, dict) else ():
-        if name not in uses.inputs:
+def _unused(subject: Subject, uses: Uses, unclear: Sequence[str]) -> None:
+    """Notes what is declared and never used; `unclear` are texts that may use anything they name."""
+
+    def may_be_used(name: str) -> bool:
+        return any(name in text for text in unclear)
+
+    for name in subject.inputs:
+        if name in RESERVED or not is_name(name):
+            continue
+        if name not in uses.inputs and not may_be_used(name):
             message = f"input {name!r} is never used"
             subject.add(
                 Code.UNUSED_INPUT,
@@ -199,7 +289,9 @@ def _unused(subject: Subject, uses: Uses) -> None:
         spec = subject.step_types.get(step.type)
         for name, output in step.outputs.items():
             reported = spec is not None and output in spec.reports
-            if step.id in subject.leaves or reported or (step.id, name) in uses.outputs:
+            used = (step.id, name) in uses.outputs or may_be_used(name)
+            used = used or step.id in subject.upstream[step.id]  # a circle has no last step
+            if step.id in subject.leaves or reported or used:
                 continue
             subject.add(
                 Code.UNUSED_OUTPUT,

@@ -4,8 +4,17 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from runbook_defs.checks.subject import Subject
-from runbook_defs.model import Assumption, Input, Kpis, OwnKpi, Runbook, Step, normalized
+from runbook_defs.checks.subject import Subject, as_meant
+from runbook_defs.model import (
+    Assumption,
+    Input,
+    Kpis,
+    OwnKpi,
+    Runbook,
+    Step,
+    as_written,
+    normalized,
+)
 from runbook_defs.problems import Code, did_you_mean
 from runbook_defs.source import Location
 
@@ -29,15 +38,13 @@ _SENTENCES = {
     "list_type": "should be a list",
     "model_type": "should be a mapping",
     "string_type": "should be text",
-    "string_too_short": "should not be empty",
-    "too_short": "should not be empty",
 }
 
 _PATTERNS = {
-    "id": "lower case letters, digits and dashes, such as rb-001-entity-enrichment",
-    "version": "a semantic version, such as 1.0.0",
-    "step": "lower case letters, digits and underscores, starting with a letter",
-    "name": "letters, digits and underscores, not starting with a digit",
+    "id": ("lower case letters, digits and dashes", "rb-001-entity-enrichment"),
+    "version": ("a semantic version", "1.0.0"),
+    "step": ("lower case letters, digits and underscores", "fetch_items"),
+    "name": ("letters, digits and underscores", "report_day"),
 }
 
 
@@ -54,6 +61,7 @@ def check_shape(subject: Subject) -> Runbook | None:
 
 def _report(subject: Subject, item: Any) -> None:
     location: Location = tuple(part for part in item["loc"] if part != "[key]")
+    location = _as_written(subject, location)
     name = str(location[-1]) if location else "the file"
     match item["type"]:
         case "extra_forbidden":
@@ -67,6 +75,9 @@ def _report(subject: Subject, item: Any) -> None:
                 key=True,
             )
         case "missing":
+            mapping = subject.document.get(location[:-1])
+            if name in as_meant(mapping, _known_keys(location[:-1])):
+                return  # it is there, misspelt
             parent = f"{_title(subject, location[:-1])} has no {name!r}"
             subject.add(Code.MISSING_KEY, location[:-1], parent, hint=f"add `{name}:`")
         case "model_type" if location[:1] == ("kpis",) and len(location) == 2:
@@ -76,11 +87,23 @@ def _report(subject: Subject, item: Any) -> None:
             hint = near or 'an own KPI is a mapping: {value: "${...}", max: 10}'
             subject.add(Code.UNKNOWN_KEY, location, f"unknown KPI {name!r}", hint=hint, key=True)
         case _:
-            message, hint = _sentence(item, location)
-            subject.add(Code.WRONG_VALUE, location, message, hint=hint)
+            message, hint = wrong_value(item, location)
+            key = item["loc"][-1:] == ("[key]",)
+            subject.add(Code.WRONG_VALUE, location, message, hint=hint, key=key)
 
 
-def _sentence(item: Any, location: Location) -> tuple[str, str]:
+def _as_written(subject: Subject, location: Location) -> Location:
+    """The place of a short assumption `- name: true`, which is checked as if written out."""
+    match location:
+        case ("assumptions", int(), "id" | "attested"):
+            item = subject.document.get(location[:2])
+            if isinstance(item, dict) and "id" not in item:
+                return (*location[:2], next(iter(item)))
+    return location
+
+
+def wrong_value(item: Any, location: Location) -> tuple[str, str]:
+    """A sentence and a hint for one error of pydantic's about a value."""
     name = str(location[-1]) if location else "the file"
     kind, context = item["type"], item.get("ctx", {})
     if isinstance(location[-1] if location else None, int):
@@ -88,17 +111,38 @@ def _sentence(item: Any, location: Location) -> tuple[str, str]:
     else:
         name = repr(name)
     if kind == "string_pattern_mismatch":
-        return f"{name} is {item['input']!r}", f"use {_pattern(location)}"
+        rule, example = _pattern(location)
+        found = "" if item["input"] == location[-1] else f", not {item['input']!r}"
+        return f"{name} should be {rule}{found}", f"for example {example}"
     if kind in {"enum", "literal_error"}:
         expected = context.get("expected", "")
         options = [option.strip(" '") for option in expected.replace(" or ", ", ").split(",")]
         near = did_you_mean(str(item["input"]), options)
         return f"{name} is {item['input']!r}, which is none of {expected}", near
+    if kind in {"string_too_short", "too_short"}:
+        return f"{name} should not be empty", "" if len(location) > 1 else "every runbook has one"
     sentence = _SENTENCES.get(kind, item["msg"][:1].lower() + item["msg"][1:])
-    return f"{name} {sentence}, not {_kind(item['input'])}", ""
+    return f"{name} {sentence}, not {_kind(item['input'])}", _hint(kind, item["input"], location)
 
 
-def _pattern(location: Location) -> str:
+def _hint(kind: str, value: Any, location: Location) -> str:
+    match kind, value:
+        case _, None:
+            return "give it a value, or remove the key"
+        case "bool_type", "yes" | "on" | "Yes" | "On" | "YES" | "ON":
+            return "write true"
+        case "bool_type", "no" | "off" | "No" | "Off" | "NO" | "OFF":
+            return "write false"
+        case "list_type", str() | int() | float() if location[-1] in {"depends_on", "tags"}:
+            return f"write [{as_written(value)}]"
+        case "list_type", dict() if location in {("steps",), ("assumptions",)}:
+            return "start each item with a dash: `- id: ...`"
+        case "string_type", _ if location[-1] in {"when", "check", "value"}:
+            return 'use an expression: "${...}"'
+    return ""
+
+
+def _pattern(location: Location) -> tuple[str, str]:
     match location:
         case ("id",) | ("version",):
             return _PATTERNS[str(location[0])]
@@ -156,8 +200,8 @@ def _known_keys(location: Location) -> list[str]:
 def _not_built(subject: Subject) -> None:
     hint = "remove it for now: running without it would not do what the file says"
     for pattern, name in _NOT_BUILT.items():
-        count = len(subject.data.get(str(pattern[0])) or ()) if len(pattern) > 1 else 1
-        for index in range(count):
+        items = subject.data.get(str(pattern[0])) if len(pattern) > 1 else [None]
+        for index in range(len(items) if isinstance(items, list) else 0):
             location = (pattern[0], index, *pattern[2:]) if len(pattern) > 1 else pattern
             if subject.document.get(location) is not None:
                 subject.add(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runbook_defs.checks.subject import StepOutline, Subject
+from runbook_defs.checks.subject import StepOutline, Subject, as_meant, is_name
 from runbook_defs.graph import find_cycles
 from runbook_defs.outputs import OutputError, check_path, is_path
 from runbook_defs.problems import Code, did_you_mean
@@ -62,10 +62,14 @@ def _dependencies(subject: Subject, step: StepOutline) -> None:
     seen: set[str] = set()
     for position, up in enumerate(step.depends_on):
         location = (*step.location, "depends_on", position)
+        if not up:
+            continue
         if up == step.id:
             message = f"step {step.id!r} depends on itself"
             subject.add(Code.SELF_DEPENDENCY, location, message, hint="remove it")
         elif up not in subject.edges:
+            if not subject.has_all_steps:
+                continue
             message = f"step {step.id!r} depends on {up!r}, which is not a step"
             hint = did_you_mean(up, subject.edges) or f"steps are: {', '.join(subject.edges)}"
             subject.add(Code.UNKNOWN_DEPENDENCY, location, message, hint=hint)
@@ -85,7 +89,11 @@ def _type(subject: Subject, step: StepOutline) -> None:
         message = f"unknown step type {step.type!r}"
         subject.add(Code.UNKNOWN_STEP_TYPE, (*step.location, "type"), message, hint=hint or known)
         return
-    for problem in spec.input_problems(step.inputs):
+    meant = as_meant(step.inputs, spec.input_names)
+    for problem in () if step.has_odd_inputs else spec.input_problems(step.inputs):
+        location, kind, _ = problem
+        if kind == "missing" and location[-1] in meant and len(location) == 1:
+            continue  # it is there, misspelt
         _input_problem(subject, step, spec, problem)
     for location, text in _texts(step.inputs, ()):
         if spec.is_file(location) and text.endswith(FILE_ENDINGS) and "${" not in text:
@@ -96,7 +104,7 @@ def _input_problem(
     subject: Subject, step: StepOutline, spec: StepSpec, problem: InputProblem
 ) -> None:
     location, kind, message = problem
-    if kind != "missing" and _decided_later(step.inputs, location):
+    if kind == "wrong" and _decided_later(step.inputs, location):
         return
     place = (*step.location, "inputs", *location)
     name = str(location[-1]) if location else ""
@@ -127,16 +135,20 @@ def _decided_later(inputs: dict[str, Any], location: Location) -> bool:
 def _outputs(subject: Subject, step: StepOutline) -> None:
     for name, spec in step.outputs.items():
         location = (*step.location, "outputs", name)
-        if not name.isidentifier():
+        if not is_name(name):
             message = f"output {name!r} cannot be named in an expression"
             subject.add(
-                Code.WRONG_VALUE, location, message, hint="use letters, digits, _", key=True
+                Code.WRONG_VALUE, location, message, hint="use the letters a-z, digits and _", key=True
             )
         if is_path(spec):
             try:
                 check_path(spec)
             except OutputError as error:
                 subject.add(Code.JSONPATH, location, error.message, hint=error.hint)
+        elif isinstance(spec, str) and "${" in spec:
+            message = f"output {name!r} is an expression, but outputs come from the step's result"
+            hint = "write a JSONPath such as $.items, or a fixed value"
+            subject.add(Code.JSONPATH, location, message, hint=hint)
 
 
 def _texts(value: Any, location: Location) -> Iterator[tuple[Location, str]]:
@@ -157,21 +169,31 @@ def _file(subject: Subject, location: Location, name: str) -> None:
         message = f"the file {name!r} is not inside the runbook's folder"
         subject.add(Code.FILE_OUTSIDE, location, message, hint="copy it beside the runbook")
         return
-    if not path.is_file():
+    if not _is_file(path):
         beside = sorted(
             item.name for item in subject.folder.iterdir() if item.suffix in FILE_ENDINGS
         )
-        hint = did_you_mean(name, beside) or f"it is looked for in {subject.folder}"
+        hint = did_you_mean(name, beside) or "put it beside the runbook"
         subject.add(Code.MISSING_FILE, location, f"the file {name!r} is not there", hint=hint)
         return
     if path.suffix == ".json":
         try:
             json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            reason = str(error) or "nested too deeply"
-            subject.add(Code.BROKEN_FILE, location, f"{name} is not JSON: {reason}")
+            nested = isinstance(error, RecursionError)
+            reason = "nested too deeply" if nested else str(error)
+            message = f"the file {name!r} is not JSON: {reason}"
+            subject.add(Code.BROKEN_FILE, location, message, hint="mend the file, not the runbook")
         except OSError as error:
-            subject.add(Code.BROKEN_FILE, location, f"{name} cannot be read: {error.strerror}")
+            message = f"the file {name!r} cannot be read: {error.strerror}"
+            subject.add(Code.BROKEN_FILE, location, message, hint="check who may read it")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name longer than the file system takes
+        return False
 
 
 def resolve_inside(folder: Path, name: str) -> Path | None:

@@ -1,5 +1,6 @@
 """What is being checked: the document, and as much of its steps as can be made out."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook_defs.graph import leaves, upstream
-from runbook_defs.model import Runbook, Step, as_written
+from runbook_defs.model import NAME, Runbook, Step, as_written
 from runbook_defs.problems import Code, Problem, Severity, nearest
 from runbook_defs.source import Document, Location
 from runbook_defs.step_spec import StepSpec
@@ -69,6 +70,11 @@ class Subject:
         )
 
     @cached_property
+    def ill_named(self) -> tuple[str, ...]:
+        """The ids that no expression can name, such as `my-step`, which is a subtraction there."""
+        return tuple(step.id for step in self.steps if step.id and not is_name(step.id))
+
+    @cached_property
     def inputs(self) -> dict[str, Any]:
         """The declared inputs."""
         declared = as_meant(self.data, Runbook.model_fields).get("inputs")
@@ -81,8 +87,13 @@ class Subject:
 
     @cached_property
     def upstream(self) -> dict[str, frozenset[str]]:
-        """For each step, all that is done before it."""
-        return upstream(self.edges)
+        """For each step, all that is done before it; a misspelt dependency counts as what is meant."""
+        return upstream(
+            {
+                step: [up if up in self.edges else nearest(up, self.edges) for up in ups]
+                for step, ups in self.edges.items()
+            }
+        )
 
     @cached_property
     def leaves(self) -> frozenset[str]:
@@ -132,6 +143,11 @@ def _outline(index: int, raw: dict[str, Any]) -> StepOutline:
         raw=raw,
         has_odd_inputs="inputs" in meant and not isinstance(inputs, dict),
     )
+
+
+def is_name(text: str) -> bool:
+    """Whether an expression can name it behind a dot."""
+    return re.fullmatch(NAME, text) is not None
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ from runbook_defs.expressions.data import bounded, check_plain
 from runbook_defs.expressions.errors import ExpressionError, Refused
 from runbook_defs.expressions.evaluation import Evaluation
 from runbook_defs.expressions.functions import FUNCTIONS, Function
-from runbook_defs.expressions.operators import BINARY, COMPARE, UNARY, truth
+from runbook_defs.expressions.operators import COMPARISONS, OPERATORS, truth
 from runbook_defs.expressions.parsing import Source
 
 Path = tuple[str, ...]
@@ -54,9 +54,7 @@ class Compiler:
         text = self._source.segment(node)[: lookup.MAX_NAME]
         return self._error(node, f"{text!r} is not part of the expression language")
 
-    def _applied(
-        self, compute: Callable[..., Any], operands: Sequence[ast.expr], place: ast.expr
-    ) -> Run:
+    def _applied(self, compute: Callable[..., Any], operands: Sequence[ast.expr], place: ast.expr) -> Run:
         """`compute` on the values of all operands; what it refuses is shown at `place`."""
         parts, offset = self._all(operands), self._source.start(place)
 
@@ -83,8 +81,10 @@ class Compiler:
         return self._applied(_plain_list, node.elts, node)
 
     def _mapping(self, node: ast.Dict) -> Run:
-        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
-        if len(keys) < len(node.keys) or not all(isinstance(key, str) for key in keys):
+        keys = [
+            key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        ]
+        if len(keys) < len(node.keys):
             raise self._error(node, "the keys of a mapping are texts in quotes")
 
         def build(*values: Any) -> dict[str, Any]:
@@ -92,27 +92,25 @@ class Compiler:
 
         return self._applied(build, node.values, node)
 
-    def _name(self, node: ast.Name) -> Run:
-        if node.id in _CONSTANTS:
-            value = _CONSTANTS[node.id]
-            return lambda evaluation: value
-        return self._scoped(node, [])
-
-    def _scoped(self, node: ast.Name, keys: list[tuple[str, int]]) -> Run:
-        """A name of the scope with its static keys."""
+    def _name(self, node: ast.Name, keys: Sequence[tuple[str, int]] = ()) -> Run:
+        """A constant, or a name of the scope with the written-out keys behind it."""
         name, offset = node.id, self._source.start(node)
+        if name in _CONSTANTS:
+            value = _CONSTANTS[name]
+            return lambda evaluation: value
         if name == "secret":
             raise self._error(node, "'secret' is a function", hint="write secret('NAME')")
         path = (name, *(key for key, _ in keys))
         self.names[path] = min(offset, self.names.get(path, offset))
 
-        def look_up_name(evaluation: Evaluation) -> Any:
+        def run(evaluation: Evaluation) -> Any:
             try:
-                return evaluation.scope[name]
+                value = evaluation.scope[name]
             except KeyError:
                 raise lookup.unknown_name(name, evaluation.scope).at(offset) from None
+            return _follow(value, keys) if keys else value
 
-        return _followed(look_up_name, keys)
+        return run
 
     def _looked_up(self, node: ast.Attribute | ast.Subscript) -> Run:
         """`a.b`, `a["b"]` or `a[i]`; written-out keys in a row become one step."""
@@ -122,8 +120,12 @@ class Compiler:
             keys.insert(0, key)
             base = base.value
         if isinstance(base, ast.Name) and not is_literal(base):
-            return self._scoped(base, keys)
-        return _followed(self.compile(base), keys)
+            return self._name(base, keys)
+        if keys:
+            found = self.compile(base)
+            return lambda evaluation: _follow(found(evaluation), keys)
+        assert isinstance(node, ast.Subscript)  # noqa: S101 - for the type checker
+        return self._applied(lookup.look_up, [node.value, node.slice], node.slice)
 
     def _static_key(self, node: ast.Attribute | ast.Subscript) -> tuple[str, int] | None:
         """The key and its place, when it is written out."""
@@ -133,27 +135,18 @@ class Compiler:
             return node.slice.value, self._source.start(node.slice)
         return None
 
-    def _subscript(self, node: ast.Subscript) -> Run:
-        if self._static_key(node):
-            return self._looked_up(node)
-        return self._applied(lookup.look_up, [node.value, node.slice], node.slice)
-
-    def _unary(self, node: ast.UnaryOp) -> Run:
-        if type(node.op) not in UNARY:
+    def _operation(self, node: ast.BinOp | ast.UnaryOp) -> Run:
+        if type(node.op) not in OPERATORS:
             raise self._refuse(node)
-        return self._applied(UNARY[type(node.op)], [node.operand], node)
-
-    def _binary(self, node: ast.BinOp) -> Run:
-        if type(node.op) not in BINARY:
-            raise self._refuse(node)
-        return self._applied(BINARY[type(node.op)], [node.left, node.right], node)
+        operands = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+        return self._applied(OPERATORS[type(node.op)], operands, node)
 
     def _comparison(self, node: ast.Compare) -> Run:
         """`a < b <= c`: each operand is evaluated once, up to the first false one."""
-        if not all(type(op) in COMPARE for op in node.ops):
+        if not all(type(op) in COMPARISONS for op in node.ops):
             raise self._refuse(node)
         first, rest = self.compile(node.left), self._all(node.comparators)
-        steps = [(COMPARE[type(op)], part) for op, part in zip(node.ops, rest, strict=True)]
+        steps = [(COMPARISONS[type(op)], part) for op, part in zip(node.ops, rest, strict=True)]
         offset = self._source.start(node)
 
         def run(evaluation: Evaluation) -> bool:
@@ -170,38 +163,28 @@ class Compiler:
 
         return run
 
-    def _test(self, node: ast.expr) -> Callable[[Any], bool]:
-        """Whether the value of `node` counts as true."""
-        offset = self._source.start(node)
-
-        def test(value: Any) -> bool:
-            try:
-                return truth(value)
-            except Refused as refused:
-                raise refused.at(offset) from None
-
-        return test
-
     def _either(self, node: ast.BoolOp) -> Run:
         """`a and b`, `a or b`: the first operand that decides, as in Python."""
         *firsts, last = self._all(node.values)
-        parts = [(part, self._test(value)) for part, value in zip(firsts, node.values, strict=False)]
-        stops_at = isinstance(node.op, ast.Or)
+        stops_at, offset = isinstance(node.op, ast.Or), self._source.start(node)
 
         def run(evaluation: Evaluation) -> Any:
-            for part, is_true in parts:
+            for part in firsts:
                 value = part(evaluation)
-                if is_true(value) is stops_at:
-                    return value
+                try:
+                    if truth(value) is stops_at:
+                        return value
+                except Refused as refused:
+                    raise refused.at(offset) from None
             return last(evaluation)
 
         return run
 
     def _choice(self, node: ast.IfExp) -> Run:
         """`a if test else b`."""
-        test, body, other = self._all([node.test, node.body, node.orelse])
-        is_true = self._test(node.test)
-        return lambda evaluation: (body if is_true(test(evaluation)) else other)(evaluation)
+        test = self._applied(truth, [node.test], node.test)
+        body, other = self._all([node.body, node.orelse])
+        return lambda evaluation: (body if test(evaluation) else other)(evaluation)
 
     def _call(self, node: ast.Call) -> Run:
         """A call of one of the functions, by its name."""
@@ -218,16 +201,17 @@ class Compiler:
         if name not in FUNCTIONS:
             known = sorted([*FUNCTIONS, "default", "secret"])
             hint = lookup.nearest(name, known) or f"the functions are {', '.join(known)}"
-            raise self._error(node, f"there is no function {name[:lookup.MAX_NAME]!r}", hint=hint)
-        return self._function(FUNCTIONS[name], node, name)
+            raise self._error(node, f"there is no function {name[: lookup.MAX_NAME]!r}", hint=hint)
+        return self._function(FUNCTIONS[name], node)
 
-    def _function(self, function: Function, node: ast.Call, name: str) -> Run:
+    def _function(self, function: Function, node: ast.Call) -> Run:
+        name, call, offset = function.name, function.call, self._source.start(node)
         least, most = len(function.takes) - function.optional, len(function.takes)
         if len(node.args) < least or (len(node.args) > most and not function.spreads):
             count = f"{least}" if least == most else f"{least} to {most}"
             message = f"{name} takes {count} argument{'s' * (most > 1)}, not {len(node.args)}"
             raise self._error(node, message)
-        parts, call, offset = self._all(node.args), function.call, self._source.start(node)
+        parts = self._all(node.args)
 
         def run(evaluation: Evaluation) -> Any:
             values = [part(evaluation) for part in parts]
@@ -291,21 +275,13 @@ def _traced(run: Run, node: ast.expr, trace: Trace) -> Run:
     return traced
 
 
-def _followed(base: Run, keys: list[tuple[str, int]]) -> Run:
-    """`base` and the written-out keys behind it, each with its place."""
-    if not keys:
-        return base
-
-    def run(evaluation: Evaluation) -> Any:
-        value = base(evaluation)
-        for key, offset in keys:
-            try:
-                value = lookup.look_up_key(value, key)
-            except Refused as refused:
-                raise refused.at(offset) from None
-        return value
-
-    return run
+def _follow(value: Any, keys: Sequence[tuple[str, int]]) -> Any:
+    """What written-out keys, each with its place, lead to."""
+    for key, offset in keys:
+        if not (isinstance(value, dict) and key in value):
+            raise lookup.unknown_key(value, key).at(offset)
+        value = value[key]
+    return value
 
 
 def _plain_list(*values: Any) -> list[Any]:
@@ -315,7 +291,7 @@ def _plain_list(*values: Any) -> list[Any]:
 
 _BUILDERS: dict[type[ast.expr], Callable[[Compiler, Any], Run]] = {
     ast.Attribute: Compiler._looked_up,
-    ast.BinOp: Compiler._binary,
+    ast.BinOp: Compiler._operation,
     ast.BoolOp: Compiler._either,
     ast.Call: Compiler._call,
     ast.Compare: Compiler._comparison,
@@ -324,6 +300,6 @@ _BUILDERS: dict[type[ast.expr], Callable[[Compiler, Any], Run]] = {
     ast.IfExp: Compiler._choice,
     ast.List: Compiler._list,
     ast.Name: Compiler._name,
-    ast.Subscript: Compiler._subscript,
-    ast.UnaryOp: Compiler._unary,
+    ast.Subscript: Compiler._looked_up,
+    ast.UnaryOp: Compiler._operation,
 }

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 from runbook_defs.expressions.errors import Refused
@@ -13,22 +13,23 @@ MAX_BITS = 256  # of a whole number
 NUMBER = (int, float)
 LIST = (list, tuple)
 CONTAINER = (list, tuple, dict)
-_JSON = (str, int, float, bool, type(None), list, dict, tuple)
+JSON = (str, int, float, bool, type(None), list, dict, tuple)
 _SECRET = "a secret can be passed on, but not computed with"  # noqa: S105 - a message
 
 
 def is_opaque(value: Any) -> bool:
     """Whether `value` is no JSON data, so that it may only be passed on."""
-    return not isinstance(value, _JSON)
+    return not isinstance(value, JSON)
 
 
-def check_plain(values: Collection[Any]) -> None:
+def check_plain(values: Iterable[Any]) -> None:
     """Refuses values with a secret among them."""
-    if not all(issubclass(each, _JSON) for each in set(map(type, values))):
-        raise Refused(_SECRET)
+    for value in values:
+        if not isinstance(value, JSON):
+            raise Refused(_SECRET)
 
 
-def kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     """The plain words for the type of a value."""
     match value:
         case None:
@@ -96,6 +97,6 @@ def text_of(value: Any, *, limit: int = MAX_SIZE) -> str:
         try:
             text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         except (ValueError, TypeError, RecursionError):
-            raise Refused(f"{kind(value)} cannot be written as JSON here") from None
+            raise Refused(f"{kind_of(value)} cannot be written as JSON") from None
     check_length(len(text), limit=limit)
     return str(text)

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runbook_defs.expressions.data import kind
+from runbook_defs.expressions.data import kind_of
 from runbook_defs.expressions.errors import Refused
 
 MAX_PATTERN = 200  # characters
@@ -34,4 +34,4 @@ def _parse(moment: Any) -> datetime:
     except (ValueError, OverflowError):
         pass
     hint = "write ISO 8601 text such as 2025-11-29T09:00:00Z, or seconds since 1970"
-    raise Refused(f"{kind(moment)} is not a date here", hint=hint)
+    raise Refused(f"{kind_of(moment)} is not a date here", hint=hint)

@@ -9,9 +9,7 @@ class ExpressionError(Exception):
     `missing` says that a key or an item is not there, which `default` answers.
     """
 
-    def __init__(
-        self, message: str, *, offset: int = 0, hint: str = "", missing: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, offset: int = 0, hint: str = "", missing: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.offset = offset
@@ -21,7 +19,7 @@ class ExpressionError(Exception):
         self.text_offset: int | None = None
 
 
-class Refused(Exception):  # noqa: N818 - an answer, which the expression gives a place
+class Refused(Exception):
     """What an operator or a function cannot compute; it does not know its place in the text."""
 
     def __init__(self, message: str, *, hint: str = "", missing: bool = False) -> None:

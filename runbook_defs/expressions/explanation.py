@@ -4,6 +4,7 @@ import ast
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from runbook_defs.expressions.compiling import Compiler, Trace, is_literal
@@ -59,20 +60,14 @@ def _explained(node: ast.expr, source: Source, trace: Trace) -> Explanation:
 
 
 def _shown(value: Any) -> str:
-    """The start of `value` as JSON; encodes no more of it than is shown."""
+    """The start of `value` as JSON; encodes little more of it than is shown."""
     if is_opaque(value):
         return "(secret)"
-    if isinstance(value, str):
-        value = value[: MAX_SHOWN + 1]
     encoder = json.JSONEncoder(
         ensure_ascii=False, check_circular=False, skipkeys=True, default=lambda _: "(secret)"
     )
-    text = ""
     try:
-        for chunk in encoder.iterencode(value):
-            text += chunk
-            if len(text) > MAX_SHOWN:
-                return f"{text[: MAX_SHOWN - 1]}…"
+        text = "".join(islice(encoder.iterencode(value), MAX_SHOWN + 1))
     except ValueError:
-        return f"{text}…"  # a whole number with too many digits to print
-    return text
+        return "…"  # a whole number with too many digits to print
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"

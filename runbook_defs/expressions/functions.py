@@ -3,17 +3,16 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runbook_defs.expressions.data import (
     CONTAINER,
+    JSON,
     LIST,
-    MAX_SIZE,
     NUMBER,
     bounded,
     check_length,
-    check_plain,
-    kind,
+    kind_of,
     size,
     text_of,
 )
@@ -25,15 +24,21 @@ from runbook_defs.expressions.operators import check_comparable
 MAX_ROUNDING = 50  # digits, either way
 MAX_DIGITS = 100  # characters of a text that is read as a number
 
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    "a value": (object,),
-    "a number": NUMBER,
-    "text": (str,),
-    "a number or text": (*NUMBER, str),
-    "a list": LIST,
-    "a mapping": (dict,),
-    "text, a list or a mapping": (str, *LIST, dict),
-}
+
+class Kind(NamedTuple):
+    """What an argument must be, in words and in types; none is a secret."""
+
+    words: str
+    types: tuple[type, ...]
+
+
+_VALUE = Kind("a value", JSON)
+_NUMBER = Kind("a number", NUMBER)
+_TEXT = Kind("text", (str,))
+_LIST = Kind("a list", LIST)
+_MAPPING = Kind("a mapping", (dict,))
+_NUMBER_OR_TEXT = Kind("a number or text", (*NUMBER, str))
+_SIZED = Kind("text, a list or a mapping", (str, *CONTAINER))
 
 
 @dataclass(frozen=True)
@@ -44,38 +49,30 @@ class Function:
     function that looks at no item, and so takes data of any size.
     """
 
+    name: str
     compute: Callable[..., Any]
-    takes: tuple[str, ...]
+    takes: tuple[Kind, ...]
     optional: int = 0
     spreads: bool = False
     reads: bool = True
 
     def call(self, values: list[Any], evaluation: Evaluation) -> Any:
         """What it makes of `values`, with the work counted and the result bounded."""
-        check_plain(values)
         if self.spreads and len(values) > 1:
             values = [values]
-        for value, wanted in zip(values, self.takes, strict=False):
-            if not isinstance(value, _KINDS[wanted]):
-                raise Refused(f"this needs {wanted}, not {kind(value)}")
-            if self.reads:
-                self._pay(value, wanted, evaluation)
+        for value, kind in zip(values, self.takes, strict=False):
+            if not isinstance(value, kind.types):
+                raise Refused(f"{self.name} needs {kind.words}, not {kind_of(value)}")
+        if not self.reads:
+            return self.compute(*values)
+        for value in values:
+            evaluation.read(value)
         result = bounded(self.compute(*values))
-        if self.reads:
-            evaluation.spend(size(result))
+        evaluation.spend(size(result))
         return result
-
-    def _pay(self, value: Any, wanted: str, evaluation: Evaluation) -> None:
-        if size(value) > MAX_SIZE:
-            raise Refused(f"this reads at most {MAX_SIZE:,} items or characters")
-        evaluation.spend(size(value))
-        if wanted == "a list":
-            check_plain(value)
 
 
 def _sum(values: list[Any]) -> Any:
-    if not all(isinstance(value, NUMBER) for value in values):
-        raise Refused("sum needs a list of numbers")
     # math.fsum gives the same digits on every Python; the built-in changed in 3.12.
     return sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
 
@@ -93,7 +90,7 @@ def _in_order(pick: Callable[[Iterable[Any]], Any]) -> Callable[[list[Any]], Any
 def _round(value: Any, digits: Any = None) -> Any:
     if digits is not None and (type(digits) is not int or abs(digits) > MAX_ROUNDING):
         raise Refused(f"the digits of round are a whole number up to {MAX_ROUNDING}")
-    return round(bounded(value), digits)
+    return round(value, digits)
 
 
 def _parsed(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -117,23 +114,24 @@ def _join(values: list[Any], separator: str = "") -> str:
     return separator.join(texts)
 
 
-FUNCTIONS: Mapping[str, Function] = {
-    "abs": Function(abs, ("a number",)),
-    "all": Function(all, ("a list",)),
-    "any": Function(any, ("a list",)),
-    "float": Function(_parsed(float), ("a number or text",)),
-    "format_date": Function(format_date, ("a number or text", "text")),
-    "int": Function(_parsed(int), ("a number or text",)),
-    "join": Function(_join, ("a list", "text"), optional=1),
-    "keys": Function(list, ("a mapping",)),
-    "len": Function(len, ("text, a list or a mapping",), reads=False),
-    "lower": Function(str.lower, ("text",)),
-    "max": Function(_in_order(max), ("a list",), spreads=True),
-    "min": Function(_in_order(min), ("a list",), spreads=True),
-    "round": Function(_round, ("a number", "a number"), optional=1),
-    "sorted": Function(_in_order(sorted), ("a list",)),
-    "str": Function(text_of, ("a value",)),
-    "sum": Function(_sum, ("a list",)),
-    "upper": Function(str.upper, ("text",)),
-    "values": Function(lambda mapping: list(mapping.values()), ("a mapping",)),
-}
+_ALL = (
+    Function("abs", abs, (_NUMBER,)),
+    Function("all", all, (_LIST,)),
+    Function("any", any, (_LIST,)),
+    Function("float", _parsed(float), (_NUMBER_OR_TEXT,)),
+    Function("format_date", format_date, (_NUMBER_OR_TEXT, _TEXT)),
+    Function("int", _parsed(int), (_NUMBER_OR_TEXT,)),
+    Function("join", _join, (_LIST, _TEXT), optional=1),
+    Function("keys", list, (_MAPPING,)),
+    Function("len", len, (_SIZED,), reads=False),
+    Function("lower", str.lower, (_TEXT,)),
+    Function("max", _in_order(max), (_LIST,), spreads=True),
+    Function("min", _in_order(min), (_LIST,), spreads=True),
+    Function("round", _round, (_NUMBER, _NUMBER), optional=1),
+    Function("sorted", _in_order(sorted), (_LIST,)),
+    Function("str", text_of, (_VALUE,)),
+    Function("sum", _sum, (_LIST,)),
+    Function("upper", str.upper, (_TEXT,)),
+    Function("values", lambda mapping: list(mapping.values()), (_MAPPING,)),
+)
+FUNCTIONS: Mapping[str, Function] = {function.name: function for function in _ALL}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
-from runbook_defs.expressions.data import LIST, check_plain, kind
+from runbook_defs.expressions.data import LIST, check_plain, kind_of
 from runbook_defs.expressions.errors import Refused
 from runbook_defs.problems import did_you_mean
 
@@ -13,36 +13,27 @@ MAX_NAME = 60  # characters of a name that a message shows
 
 def look_up(value: Any, key: Any) -> Any:
     """`value[key]` for a computed key, which no message shows as it may be sensitive."""
-    if isinstance(key, str):
-        return look_up_key(value, key, shown="such key", hint="")
     check_plain([value, key])
-    if value is None:
-        raise Refused("null has no items", missing=True)
-    if not isinstance(value, (*LIST, str)):
-        raise Refused(f"{kind(key)} is no key or position in {kind(value)}")
-    if isinstance(key, bool) or not isinstance(key, int):
-        raise Refused(f"a position in {kind(value)} must be a whole number, not {kind(key)}")
+    if value is None or (isinstance(value, dict) and isinstance(key, str)):
+        if value and key in value:
+            return value[key]
+        raise Refused(f"there is no such key in {kind_of(value)}", missing=True)
+    if not isinstance(value, (*LIST, str)) or isinstance(key, bool) or not isinstance(key, int):
+        raise Refused(f"{kind_of(key)} is no key or position in {kind_of(value)}")
     if not -len(value) <= key < len(value):
-        raise Refused(f"{kind(value)} has no item at that position", missing=True)
+        raise Refused(f"{kind_of(value)} has no item at that position", missing=True)
     return value[key]
 
 
-def look_up_key(value: Any, key: str, *, shown: str = "", hint: str | None = None) -> Any:
-    """`value.key`; a message calls the key `shown`, and suggests another unless it has a `hint`."""
-    shown = shown or f"key {key[:MAX_NAME]!r}"
+def unknown_key(value: Any, key: str) -> Refused:
+    """The answer to a written-out key that `value` does not have."""
+    what = f"there is no key {key[:MAX_NAME]!r}"
     if isinstance(value, dict):
-        if key in value:
-            return value[key]
-        hint = nearest(key, value) if hint is None else hint
-        raise Refused(
-            f"there is no {shown}; the keys are: {listing(value)}", hint=hint, missing=True
-        )
-    check_plain([value])
+        message = f"{what}; the keys are: {listing(value)}"
+        return Refused(message, hint=nearest(key, value), missing=True)
     if value is None:
-        raise Refused(
-            f"there is no {shown}, because the value before it is null", missing=True
-        )
-    raise Refused(f"there is no {shown}: {kind(value)} has no keys")
+        return Refused(f"{what}, because the value before it is null", missing=True)
+    return Refused(f"{what}: {kind_of(value)} has no keys")
 
 
 def unknown_name(name: str, scope: Mapping[str, Any]) -> Refused:

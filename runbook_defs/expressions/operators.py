@@ -13,7 +13,7 @@ from runbook_defs.expressions.data import (
     bounded,
     check_length,
     check_plain,
-    kind,
+    kind_of,
 )
 from runbook_defs.expressions.errors import Refused
 from runbook_defs.expressions.evaluation import Evaluation
@@ -23,10 +23,10 @@ def _arithmetic(verb: str, compute: Callable[..., Any]) -> Callable[..., Any]:
     """`compute` for numbers only."""
 
     def calculate(*values: Any) -> Any:
-        check_plain(values)
-        if not all(isinstance(value, NUMBER) for value in values):
-            raise Refused(f"cannot {verb} {' and '.join(map(kind, values))}")
         for value in values:
+            if not isinstance(value, NUMBER):
+                check_plain(values)
+                raise Refused(f"cannot {verb} {' and '.join(map(kind_of, values))}")
             bounded(value)
         try:
             return bounded(compute(*values))
@@ -91,7 +91,7 @@ def contains(item: Any, container: Any, evaluation: Evaluation) -> bool:
             evaluation.spend(len(container))
             check_plain(container)
     elif not (isinstance(container, str | dict) and isinstance(item, str)):
-        raise Refused(f"cannot look for {kind(item)} in {kind(container)}")
+        raise Refused(f"cannot look for {kind_of(item)} in {kind_of(container)}")
     return item in container
 
 
@@ -100,31 +100,30 @@ def check_comparable(values: Collection[Any]) -> None:
     check_plain(values)
     types = set(map(type, values))
     if not any(all(issubclass(each, sort) for each in types) for sort in (NUMBER, str)):
-        kinds = sorted({kind(value) for value in values})
+        kinds = sorted({kind_of(value) for value in values})
         raise Refused(f"cannot put {' and '.join(kinds)} in order")
 
 
 def _ordering(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Evaluation], bool]:
     def ordered(left: Any, right: Any, evaluation: Evaluation) -> bool:
-        check_comparable((left, right))
+        if not (isinstance(left, NUMBER) and isinstance(right, NUMBER)):
+            check_comparable((left, right))
         return compare(left, right)
 
     return ordered
 
 
-BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+OPERATORS: dict[type[ast.operator | ast.unaryop], Callable[..., Any]] = {
     ast.Add: add,
     ast.Sub: _arithmetic("subtract", operator.sub),
     ast.Mult: multiply,
     ast.Div: _arithmetic("divide", operator.truediv),
     ast.FloorDiv: _arithmetic("divide", operator.floordiv),
     ast.Mod: _arithmetic("take the remainder of", operator.mod),
-}
-UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: _arithmetic("negate", operator.neg),
     ast.Not: lambda value: not truth(value),
 }
-COMPARE: dict[type[ast.cmpop], Callable[[Any, Any, Evaluation], bool]] = {
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any, Evaluation], bool]] = {
     ast.Eq: equal,
     ast.NotEq: lambda left, right, evaluation: not equal(left, right, evaluation),
     ast.Lt: _ordering(operator.lt),

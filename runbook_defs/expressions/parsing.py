@@ -72,7 +72,7 @@ class Source:
         try:
             return ast.parse(self._code, mode="eval").body
         except SyntaxError as error:
-            raise self._unreadable((error.offset or 1) - 1) from None
+            raise self._unreadable((error.offset or len(self._code) + 1) - 1) from None
         except (ValueError, MemoryError, RecursionError, OverflowError, SystemError):
             raise ExpressionError("the expression cannot be read") from None
 
@@ -80,8 +80,8 @@ class Source:
         offset = self._before + place
         if place >= len(self._code):
             return ExpressionError("the expression ends too early", offset=offset)
-        word = self._code[place:].partition(" ")[0]
-        hint = f'write ["{word}"] for a key' if keyword.iskeyword(word) else ""
+        word = re.split(r"\W", self._code[place:])[0]
+        hint = f'write a key as ["{word}"]' if keyword.iskeyword(word) else ""
         message = "the expression cannot be understood from here on"
         return ExpressionError(message, offset=offset, hint=hint)
 
@@ -91,10 +91,7 @@ class Source:
         for _ in range(MAX_DEPTH):
             count += len(level)
             level = [
-                child
-                for node in level
-                for child in ast.iter_child_nodes(node)
-                if isinstance(child, ast.expr)
+                child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)
             ]
         if count > MAX_NODES:
             raise ExpressionError(f"the expression has more than {MAX_NODES} parts")

@@ -54,7 +54,7 @@ def connect(
 
 
 def check(address: str, denied: Collection[Network] = METADATA) -> None:
-    """Raise `DeniedAddressError` when the address, or the IPv4 address in it, is in a denied network."""
+    """Raise `DeniedAddressError` when the address, or the IPv4 one inside it, is denied."""
     for ip in _meanings(ipaddress.ip_address(address)):
         for network in denied:
             if ip in network:

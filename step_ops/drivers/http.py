@@ -98,11 +98,14 @@ class _Message:
         return self.prepared.url or ""
 
     @property
-    def origin(self) -> str:
-        """Scheme, host and port."""
+    def peer(self) -> str:
         url = urlsplit(self.url)
         host = url.netloc.removesuffix(f":{url.port}")
-        return f"{url.scheme}://{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+        return f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+
+    @property
+    def origin(self) -> str:
+        return f"{urlsplit(self.url).scheme}://{self.peer}"
 
     @property
     def place(self) -> str:
@@ -155,17 +158,18 @@ def _join(url: str, base_url: str | None) -> str:
 
 
 def _aim(prepared: PreparedRequest, url: str, params: Mapping[str, Any]) -> None:
-    """Set the address, when it may be used; nothing of the text itself is put into an error."""
+    """Turn to the address, when it may be used; nothing of its text is put into an error."""
     if _CONTROL.search(url):
         hint = "look for a line break in the values that are interpolated into it"
         raise StepError(ErrorType.POLICY, "the address holds a control character", hint=hint)
     try:
-        target = urlsplit(url)
+        url = urljoin(prepared.url or "", url)
+        scheme = urlsplit(url).scheme
         prepared.prepare_url(url, {name: _plain(value) for name, value in params.items()})
     except ValueError:
         hint = "check the host and the port"
         raise StepError(ErrorType.CONFIG, "the address is not a URL", hint=hint) from None
-    if target.scheme not in ("http", "https"):
+    if scheme not in ("http", "https"):
         hint = "start it with http:// or https://"
         raise StepError(ErrorType.POLICY, "the scheme of the address is refused", hint=hint)
     if "@" in urlsplit(prepared.url or "").netloc:
@@ -175,7 +179,8 @@ def _aim(prepared: PreparedRequest, url: str, params: Mapping[str, Any]) -> None
 
 def _header(name: str, value: Any) -> bytes:
     text = str(_plain(value)).strip(" \t")
-    if not _TOKEN.fullmatch(name) or _CONTROL.search(text.replace("\t", " ")):
+    several = isinstance(value, list | tuple)
+    if several or not _TOKEN.fullmatch(name) or _CONTROL.search(text.replace("\t", " ")):
         hint = "look for a line break in the value, or at the end of a secret"
         raise StepError(ErrorType.POLICY, f"the header {name!r} cannot stand in a line", hint=hint)
     return text.encode("utf-8", "surrogateescape")
@@ -227,7 +232,7 @@ class _Line:
         try:
             sock = connect(host, port, seconds=seconds, denied=METADATA + self.limits.denied)
         except (DeniedAddressError, OSError, UnicodeError) as error:
-            raise _unreachable(error, f"{host}:{port}", self.place) from None
+            raise _failure(error, self.place, f"{host}:{port}") from None
         sock.settimeout(self.left())
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # TLS moves the descriptor into another object; a duplicate shuts down the same connection.
@@ -304,8 +309,7 @@ def _follow(message: _Message, line: _Line) -> HttpResponse:
         try:
             answer = _exchange(message.prepared, line)
         except (exceptions.RequestException, HTTPError) as error:
-            # The chain is cut: what the client library says may hold the address with its query.
-            raise _broken(error, line.place) from None
+            raise _failure(error, line.place, message.peer) from None
         if isinstance(answer, HttpResponse):
             return answer
         message = _redirected(message, answer)
@@ -355,12 +359,12 @@ def _body(response: Response, line: _Line) -> bytes:
 
 def _redirected(message: _Message, location: str) -> _Message:
     """The next request; another origin gets no credentials, and no secret in its address."""
-    there = urljoin(message.url, location)
     following = replace(message, prepared=message.prepared.copy())
-    _aim(following.prepared, there, {})
+    _aim(following.prepared, location, {})
     if following.origin == message.origin:
         return following
-    if any(word in unquote(there) + unquote_plus(there) for word in message.secrets):
+    there = unquote(following.url) + unquote_plus(following.url)
+    if any(word in there for word in message.secrets):
         what = f"{message.place}: redirected to {following.origin} with a secret in the address"
         raise StepError(ErrorType.POLICY, what, hint="name the final address in the runbook")
     for name in message.confidential:
@@ -368,44 +372,35 @@ def _redirected(message: _Message, location: str) -> _Message:
     return following
 
 
-def _unreachable(error: Exception, peer: str, place: str) -> StepError:
-    match error:
-        case DeniedAddressError():
-            kind, what = ErrorType.POLICY, f"{peer} is refused, {error}"
-            hint = "name another host; metadata addresses are never allowed"
-        case TimeoutError():
-            kind, what = ErrorType.TIMEOUT, f"{peer} did not accept a connection in time"
-            hint = "check that the host is up and that no firewall swallows the packets"
-        case ConnectionRefusedError():
-            kind, what = ErrorType.CONNECTION, f"connection refused by {peer}"
-            hint = "check that the service runs and listens on that port"
-        case _:
-            reason = getattr(error, "strerror", None) or "not a host name"
-            kind, what = ErrorType.CONNECTION, f"no connection to {peer} ({reason})"
-            hint = "check the spelling of the host, the name server and the route to it"
-    return StepError(kind, f"{place}: {what}", hint=hint)
-
-
-def _broken(error: Exception, place: str) -> StepError:
-    kind, hint = ErrorType.CONNECTION, "look at its log"
+def _failure(error: Exception, place: str, peer: str) -> StepError:
+    """What went wrong, in our words: those of the libraries may hold the address with its query."""
+    kind, hint = ErrorType.CONNECTION, "look at the log of the other side"
     match error, _root(error):
+        case DeniedAddressError(), _:
+            kind, what = ErrorType.POLICY, f"{peer} is refused: {error}"
+            hint = "name another host; metadata addresses are never allowed"
         case _, TimeoutError() | ReadTimeoutError():
-            kind, what, hint = ErrorType.TIMEOUT, "sent no complete answer in time", _SLOW
+            kind, what, hint = ErrorType.TIMEOUT, f"{peer} did not answer in time", _SLOW
         case exceptions.ContentDecodingError(), _:
-            kind, what = ErrorType.DATA, "compressed its answer in another way than it says"
+            kind, what = ErrorType.DATA, "the answer is not compressed in the way its headers say"
         case exceptions.SSLError(), root:
             reason = getattr(root, "verify_message", "") or getattr(root, "reason", "no handshake")
-            what = f"failed at TLS ({reason})"
+            what = f"TLS failed with {peer} ({reason})"
             hint = "check that the port speaks TLS; SSL_CERT_FILE names the authorities to trust"
+        case _, ConnectionRefusedError():
+            what, hint = f"connection refused by {peer}", "check that the service runs there"
         case _, RemoteDisconnected():
-            what = "closed the connection without an answer"
+            what = f"{peer} closed the connection without an answer"
         case _, ConnectionResetError() | BrokenPipeError():
-            what = "reset the connection"
+            what = f"{peer} reset the connection"
         case exceptions.ChunkedEncodingError(), _:
-            what = "closed the connection before the whole answer had come"
+            what = f"{peer} closed the connection before the whole answer had come"
+        case exceptions.RequestException() | HTTPError(), _:
+            what, hint = f"{peer} sent what is not HTTP", "check the port, and http or https"
         case _:
-            what, hint = "sent what is not HTTP", "check the port, and whether it wants https"
-    return StepError(kind, f"{place}: the other side {what}", hint=hint)
+            reason = getattr(error, "strerror", None) or "not a host name"
+            what, hint = f"no connection to {peer} ({reason})", "check the name and the route to it"
+    return StepError(kind, f"{place}: {what}", hint=hint)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -9,7 +9,16 @@ from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import HttpRequest
 from step_ops.gate import Gate
 from step_ops.http_steps import authorized, expect_success
-from step_ops.step_type import Effect, FileName, Headers, Result, SecretText, StepConfig, StepType, Text
+from step_ops.step_type import (
+    Effect,
+    FileName,
+    Headers,
+    Result,
+    SecretText,
+    StepConfig,
+    StepType,
+    Text,
+)
 
 
 class Config(StepConfig):
@@ -29,7 +38,9 @@ class Config(StepConfig):
     @model_validator(mode="after")
     def _one_kind(self) -> "Config":
         if self.query is not None and (self.method is not None or self.body is not None):
-            raise ValueError("`query` makes a GraphQL call, `method` and `body` a REST call: keep one")
+            raise ValueError(
+                "`query` makes a GraphQL call, `method` and `body` a REST call: keep one"
+            )
         if self.query is None and self.model_extra:
             names = ", ".join(repr(name) for name in self.model_extra)
             raise ValueError(f"without a `query` there are no variables, but there is {names}")
@@ -40,8 +51,14 @@ def run(config: Config, gate: Gate) -> Result:
     """The parsed body; GraphQL `errors` are a failure."""
     if config.query is None:
         return _rest(config, gate)
-    text = gate.file(config.query).decode("utf-8", errors="replace") if _is_file(config.query) else config.query
-    request = _request(config, method="POST", body={"query": text, "variables": config.model_extra or {}})
+    text = (
+        gate.file(config.query).decode("utf-8", errors="replace")
+        if _is_file(config.query)
+        else config.query
+    )
+    request = _request(
+        config, method="POST", body={"query": text, "variables": config.model_extra or {}}
+    )
     response = gate.http(request)
     # GraphQL servers put the reason into the body, also under an error status.
     answer = response.json() if response.status < 300 or _is_json(response.headers) else None
@@ -93,13 +110,15 @@ def effect(inputs: Mapping[str, Any], query_text: str) -> Effect:
 
 def is_query(text: str) -> bool:
     """Whether every operation in a GraphQL document is a query."""
-    from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse  # noqa: PLC0415
+    from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 
     try:
         document = parse(text, max_tokens=10_000)
     except (GraphQLError, RecursionError):
         return False
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    operations = [
+        node for node in document.definitions if isinstance(node, OperationDefinitionNode)
+    ]
     return all(node.operation is OperationType.QUERY for node in operations)
 
 

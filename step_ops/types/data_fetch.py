@@ -74,7 +74,7 @@ def _page(request: HttpRequest, config: Config, gate: Gate) -> Any:
 
 
 def _following(request: HttpRequest, paging: Paging, page: Any) -> HttpRequest | None:
-    import jsonpath  # noqa: PLC0415 - only steps that page pay for it
+    import jsonpath  # only steps that page pay for it
 
     try:
         found = jsonpath.findall(paging.next, page)
@@ -106,7 +106,11 @@ def _parse(response: HttpResponse, form: str) -> Any:
         case "csv":
             return list(csv.DictReader(io.StringIO(response.text())))
         case "ndjson":
-            return [_line(number, line) for number, line in enumerate(response.text().splitlines(), 1) if line.strip()]
+            return [
+                _line(number, line)
+                for number, line in enumerate(response.text().splitlines(), 1)
+                if line.strip()
+            ]
         case _:
             return response.json()
 
@@ -125,6 +129,4 @@ def summary(result: Result, outputs: Mapping[str, Any]) -> str:
     return f"{', '.join(counts) or 'data'} fetched"
 
 
-STEP = StepType(
-    name="data_fetch", config=Config, run=run, effect=Effect.READ, summary=summary
-)
+STEP = StepType(name="data_fetch", config=Config, run=run, effect=Effect.READ, summary=summary)

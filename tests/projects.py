@@ -22,9 +22,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def workshop(
-    tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Workshop]:
+def workshop(tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
     monkeypatch.setenv(database.VARIABLE, postgres)
     (tmp_path / "runbooks").mkdir()
     project = Project(tmp_path)
@@ -35,6 +33,7 @@ def workshop(
 @pytest.fixture
 def query(workshop: Workshop) -> Callable[..., list[Any]]:
     """Asks the database."""
+
     def ask(statement: str, **values: Any) -> list[Any]:
         with database.engine(workshop.project).connect() as connection:
             return list(connection.execute(text(statement), values).all())

@@ -1,0 +1,1 @@
+"""What things cost: `make bench` prints the tables, as ratios against a peer of the same run."""
