@@ -70,6 +70,7 @@ def load_pack(folder: Path) -> Pack:
     if pack is not None:
         problems.extend(_sense(document, pack))
     if problems or pack is None:
+        problems.sort(key=lambda item: (item.line, item.column, item.code))
         raise InvalidPack(path, tuple(problems))
     return pack
 

@@ -94,11 +94,11 @@ class Redactor:
     def data(self, value: Any) -> Any:
         """A copy of JSON-like `value` without secrets, in keys and numbers too.
 
-        `Secret` values are registered and become their pseudonyms; objects of other kinds are kept.
+        `Secret` values become their pseudonyms, and are registered; objects of other kinds are kept.
         """
         leaves = list(_leaves(value))
         for leaf in leaves:
-            if isinstance(leaf, Secret):
+            if isinstance(leaf, Secret) and self._secret(leaf) == self.pseudonym(leaf.name, leaf.reveal()):
                 self.register(leaf.name, leaf.reveal())
         # One pass over all of it finds the few needles that the single leaves must be searched for.
         whole = "\n".join(leaf for leaf in leaves if isinstance(leaf, str))
@@ -106,12 +106,19 @@ class Redactor:
         shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole]
         return self._copy(value, needles, shapes)
 
+    def _secret(self, secret: Secret) -> str:
+        """Its text with the registered part masked, so that `Bearer <token>` reads alike on both sides
+        of an exchange; the pseudonym of the whole when no part of it is registered."""
+        plain = secret.reveal()
+        masked = self.text(plain)
+        return masked if masked != plain else self.pseudonym(secret.name, plain)
+
     def _copy(self, value: Any, needles: Sequence[tuple[str, str]], shapes: Sequence[Any]) -> Any:
         match value:
             case None | bool():
                 return value
             case Secret():
-                return self.pseudonym(value.name, value.reveal())
+                return self._secret(value)
             case str():
                 return _mask_shapes(_mask(value, needles), shapes)
             case int() | float():

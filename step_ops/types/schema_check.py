@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -27,18 +28,8 @@ def run(config: Config, gate: Gate) -> Result:
     valid: list[Any] = []
     errors: list[dict[str, Any]] = []
     for index, record in enumerate(config.entities):
-        found = [
-            {
-                "type": "schema_validation",
-                "record": index,
-                "path": error.json_path,
-                "message": error.message[:500],
-            }
-            for error, _ in zip(
-                validator.iter_errors(record), range(MAX_ERRORS_PER_RECORD), strict=False
-            )
-        ]
-        errors.extend(found[:1])
+        found = _errors(validator, record, index)
+        errors.extend(found)
         if not found:
             valid.append(record)
     checked = len(config.entities)
@@ -55,6 +46,27 @@ def run(config: Config, gate: Gate) -> Result:
         records=Records(checked=checked, passed=len(valid), failed=failed),
         errors=tuple(errors),
     )
+
+
+def _errors(validator: Any, record: Any, index: int) -> list[dict[str, Any]]:
+    from referencing.exceptions import Unresolvable
+
+    found = islice(validator.iter_errors(record), MAX_ERRORS_PER_RECORD)
+    try:
+        return [
+            {
+                "type": ErrorType.SCHEMA_VALIDATION.value,
+                "record": index,
+                "path": error.json_path,
+                "message": error.message[:500],
+            }
+            for error in found
+        ]
+    except Unresolvable as error:
+        message = f"the schema refers to {error.ref}, which is not in the file"
+        raise StepError(ErrorType.FILE, message, hint="copy that schema into `$defs`") from None
+    except RecursionError:
+        raise StepError(ErrorType.DATA, f"record {index} is nested too deeply to be checked") from None
 
 
 def _validator(raw: bytes, name: str) -> Any:

@@ -69,7 +69,7 @@ def test_where_nothing_was_checked_nothing_was_wrong(steps: tuple[StepRecord, ..
     assert all(item.met for item in found.values())
 
 
-def test_a_step_that_failed_after_checking_no_record_is_not_hidden_by_another_that_checked_none() -> None:
+def test_a_check_of_no_records_still_makes_the_rate_one_of_records() -> None:
     found = evaluate(
         step(checked=0, passed=0, failed=0), step(StepStatus.FAILED), min_success_rate=1
     )

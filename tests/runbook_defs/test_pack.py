@@ -51,7 +51,7 @@ def test_two_scenarios_of_one_name(tmp_path: Path) -> None:
 def test_comparisons_that_make_no_sense_are_all_named(tmp_path: Path) -> None:
     text = GOOD.replace('"<= 300"', '"<= many"').replace("count: 5", 'count: "~5"')
     assert problems(tmp_path, text) == [
-        ("RB602", 6, 58, "'<= many' is not a comparison"),
+        ("RB602", 6, 57, "'<= many' is not a comparison"),
         ("RB602", 7, 23, "'~5' is not a comparison"),
     ]
 
