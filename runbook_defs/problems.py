@@ -94,3 +94,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     spelt = {item.lower(): item for item in known}
     near = difflib.get_close_matches(word[:100].lower(), list(spelt), n=1, cutoff=0.6)
     return spelt[near[0]] if near else ""
+
+
+def listed(names: Iterable[str], *, most: int = 12) -> str:
+    """The names in a row, no more of them than anyone reads."""
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from runbook_defs.checks.subject import StepOutline, Subject, is_name
 from runbook_defs.expressions import Path
-from runbook_defs.problems import Code, Severity, did_you_mean, nearest
+from runbook_defs.problems import Code, Severity, listed
 from runbook_defs.source import Location
 from runbook_defs.templates import Template, compile_template
 
@@ -166,7 +166,7 @@ def _name(subject: Subject, site: _Site, named: _Named, uses: Uses) -> None:
             if len(path) < 2 or path[1] not in EXECUTION:
                 name = ".".join(path)
                 known = [f"execution.{key}" for key in EXECUTION]
-                hint = did_you_mean(name, known) or f"there are: {', '.join(known)}"
+                hint = subject.did_you_mean(name, known) or f"there are: {', '.join(known)}"
                 _undefined(subject, named.part(1), f"{name!r} does not name anything", hint)
         case "inputs":
             if len(path) > 1:
@@ -192,7 +192,7 @@ def _input_name(subject: Subject, site: _Site, name: str, use: Use, uses: Uses) 
         target = uses.secrets if spec and inside and spec.is_secret(inside) else uses.implicit
         target.setdefault(name, use)
     else:
-        near = nearest(name, [*subject.inputs, "steps", "execution"])
+        near = subject.nearest(name, [*subject.inputs, "steps", "execution"])
         uses.inputs.setdefault(near, use)
         hint = f"did you mean {near!r}?" if near else ""
         hint = hint or f"declare it under `inputs:` as `{name}: {{type: string}}`"
@@ -209,9 +209,9 @@ def _step_name(subject: Subject, site: _Site, named: _Named, uses: Uses) -> None
     if name not in subject.edges:
         if subject.has_all_steps:
             message = f"{site.reader} refers to step {name!r}, which does not exist"
-            hint = did_you_mean(name, subject.edges) or f"steps are: {', '.join(subject.edges)}"
+            hint = subject.did_you_mean(name, subject.edges) or f"steps are: {listed(subject.edges)}"
             subject.add(Code.UNKNOWN_STEP, use.location, message, hint=hint, offset=use.offset)
-        near = nearest(name, subject.edges)
+        near = subject.nearest(name, subject.edges)
         uses.outputs.update((step, output) for step in [near] for output in path[3:4] if step)
         return
     if name not in site.reachable:
@@ -248,7 +248,7 @@ def _output_name(
         if name not in outputs:
             # One of the others may be meant, so none of them is called unused.
             uses.outputs.update((step_id, output) for output in outputs)
-            hint = did_you_mean(name, outputs)
+            hint = subject.did_you_mean(name, outputs)
             hint = hint or f"declare it under the outputs of {step_id!r}"
             message = f"step {step_id!r} has no output {name!r}"
             subject.add(Code.UNDECLARED_OUTPUT, use.location, message, hint=hint, offset=use.offset)

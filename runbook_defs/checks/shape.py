@@ -65,7 +65,7 @@ def _report(subject: Subject, item: Any) -> None:
     name = str(location[-1]) if location else "the file"
     match item["type"]:
         case "extra_forbidden":
-            hint = did_you_mean(name, _known_keys(location[:-1]))
+            hint = subject.did_you_mean(name, _known_keys(location[:-1]))
             known = ", ".join(_known_keys(location[:-1]))
             subject.add(
                 Code.UNKNOWN_KEY,
@@ -81,7 +81,7 @@ def _report(subject: Subject, item: Any) -> None:
             parent = f"{_title(subject, location[:-1])} has no {name!r}"
             subject.add(Code.MISSING_KEY, location[:-1], parent, hint=f"add `{name}:`")
         case "model_type" if location[:1] == ("kpis",) and len(location) == 2:
-            near = did_you_mean(
+            near = subject.did_you_mean(
                 name, [key for key in Kpis.model_fields if not key.startswith("__")]
             )
             hint = near or 'an own KPI is a mapping: {value: "${...}", max: 10}'
@@ -97,7 +97,7 @@ def _as_written(subject: Subject, location: Location) -> Location:
     match location:
         case ("assumptions", int(), "id" | "attested"):
             item = subject.document.get(location[:2])
-            if isinstance(item, dict) and "id" not in item:
+            if isinstance(item, dict) and len(item) == 1 and "id" not in item:
                 return (*location[:2], next(iter(item)))
     return location
 

@@ -9,7 +9,7 @@ from typing import Any
 from runbook_defs.checks.subject import StepOutline, Subject, as_meant, is_name
 from runbook_defs.graph import find_cycles
 from runbook_defs.outputs import OutputError, check_path, is_path
-from runbook_defs.problems import Code, did_you_mean
+from runbook_defs.problems import Code, listed
 from runbook_defs.source import Location
 from runbook_defs.step_spec import InputProblem, StepSpec
 
@@ -71,7 +71,7 @@ def _dependencies(subject: Subject, step: StepOutline) -> None:
             if not subject.has_all_steps:
                 continue
             message = f"step {step.id!r} depends on {up!r}, which is not a step"
-            hint = did_you_mean(up, subject.edges) or f"steps are: {', '.join(subject.edges)}"
+            hint = subject.did_you_mean(up, subject.edges) or f"steps are: {listed(subject.edges)}"
             subject.add(Code.UNKNOWN_DEPENDENCY, location, message, hint=hint)
         elif up in seen:
             message = f"step {step.id!r} names {up!r} twice in depends_on"
@@ -84,7 +84,7 @@ def _type(subject: Subject, step: StepOutline) -> None:
         return
     spec = subject.step_types.get(step.type)
     if spec is None:
-        hint = did_you_mean(step.type, subject.step_types)
+        hint = subject.did_you_mean(step.type, subject.step_types)
         known = f"known types: {', '.join(sorted(subject.step_types))}"
         message = f"unknown step type {step.type!r}"
         subject.add(Code.UNKNOWN_STEP_TYPE, (*step.location, "type"), message, hint=hint or known)
@@ -110,7 +110,7 @@ def _input_problem(
     name = str(location[-1]) if location else ""
     match kind:
         case "unknown":
-            hint = did_you_mean(name, spec.input_names)
+            hint = subject.did_you_mean(name, spec.input_names)
             hint = hint or f"inputs of {spec.name}: {', '.join(spec.input_names)}"
             subject.add(_INPUT_CODES[kind], place, message, hint=hint, key=True)
         case "missing":
@@ -173,7 +173,7 @@ def _file(subject: Subject, location: Location, name: str) -> None:
         beside = sorted(
             item.name for item in subject.folder.iterdir() if item.suffix in FILE_ENDINGS
         )
-        hint = did_you_mean(name, beside) or "put it beside the runbook"
+        hint = subject.did_you_mean(name, beside) or "put it beside the runbook"
         subject.add(Code.MISSING_FILE, location, f"the file {name!r} is not there", hint=hint)
         return
     if path.suffix == ".json":

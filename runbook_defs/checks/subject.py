@@ -14,6 +14,9 @@ from runbook_defs.source import Document, Location
 from runbook_defs.step_spec import StepSpec
 
 
+MAX_COMPARISONS = 20_000  # of words for hints, at some microseconds each
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepOutline:
     """A step as far as it can be read, however broken the rest of the file is."""
@@ -40,6 +43,7 @@ class Subject:
     document: Document
     step_types: Mapping[str, StepSpec]
     problems: list[Problem] = field(default_factory=list)
+    comparisons: int = 0
 
     @property
     def folder(self) -> Path:
@@ -60,6 +64,16 @@ class Subject:
             if isinstance(raw, dict) and isinstance(raw.get("id"), str):
                 found.setdefault(raw["id"], _outline(index, raw))
         return list(found.values())
+
+    def nearest(self, word: str, known: Collection[str]) -> str:
+        """The one of `known` that is most like `word`; empty when none is, or too many were asked for."""
+        self.comparisons += len(known)
+        return nearest(word, known) if self.comparisons <= MAX_COMPARISONS else ""
+
+    def did_you_mean(self, word: str, known: Collection[str]) -> str:
+        """`did you mean 'x'?` for the nearest of `known`, else an empty text."""
+        near = self.nearest(word, known)
+        return f"did you mean {near!r}?" if near else ""
 
     @cached_property
     def has_all_steps(self) -> bool:
@@ -90,7 +104,7 @@ class Subject:
         """For each step, all that is done before it; a misspelt dependency counts as what is meant."""
         return upstream(
             {
-                step: [up if up in self.edges else nearest(up, self.edges) for up in ups]
+                step: [up if up in self.edges else self.nearest(up, self.edges) for up in ups]
                 for step, ups in self.edges.items()
             }
         )
@@ -161,7 +175,8 @@ def as_meant(raw: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     if raw.keys() <= set(known):
         return raw
     meant = dict(raw)
-    for key in raw.keys() - set(known):
+    unknown = raw.keys() - set(known)
+    for key in unknown if len(unknown) <= len(known) else ():  # so many are no slips
         near = nearest(key, known)
         if near and near not in raw:
             meant[near] = raw[key]

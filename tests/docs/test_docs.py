@@ -6,6 +6,9 @@ import re
 import runpy
 import shlex
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from runbook_defs.expressions import FUNCTIONS, ExpressionError, compile_express
 from runbook_defs.model import Assumption, Input, Kpis, OwnKpi, Runbook, Step
 from runbook_defs.pack import Expected, ExpectedErrors, load_pack
 from runbook_defs.problems import Code, Severity
-from runbook_factory import database, embedded
+from runbook_factory import database
 from runbook_factory.catalog import check_file, load_runbook
 from runbook_factory.execution_log import list_executions
 from runbook_factory.project import Project
@@ -49,9 +52,36 @@ def known_keys(model: Any) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project() -> Iterator[Project]:
     """The shipped runbooks, and every file that the pages show, with a database of its own."""
-    root = tmp_path_factory.mktemp("project")
+    # Not pytest's folder: each session that starts closes it to the user the database runs as.
+    with (
+        tempfile.TemporaryDirectory(prefix="docs-") as folder,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        project = Project(Path(folder).resolve())
+        _fill(project.root)
+        environment.setenv(database.VARIABLE, _embedded("start", project))
+        yield project
+        database.engine(project).dispose()
+        _embedded("stop", project)
+
+
+def _embedded(verb: str, project: Project) -> str:
+    """Starts or stops the server in a process of its own, which leaves no file behind."""
+    code = f"from runbook_factory.embedded import {verb}; from pathlib import Path; import sys"
+    command = [sys.executable, "-c", f"{code}; print({verb}(Path(sys.argv[1])))"]
+    done = subprocess.run(
+        [*command, str(project.state_folder())],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def _fill(root: Path) -> None:
     for name in ("runbooks", "acceptance"):
         shutil.copytree(ROOT / name, root / name)
     for name in ("connections.yaml", "dagster.yaml", "workspace.yaml"):
@@ -61,16 +91,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             path = root / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.body, encoding="utf-8")
-    project = Project(root)
-    yield project
-    database.engine(project).dispose()
-    embedded.stop(project.state)
 
 
 @pytest.fixture
 def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The project as the current one of this test."""
-    for name in ("DAGSTER_HOME", "RUNBOOK_PROJECT", "RUNBOOK_DATABASE_URL", "RUNBOOK_KEY"):
+    for name in ("DAGSTER_HOME", "RUNBOOK_PROJECT", "RUNBOOK_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(project.root)
     return project
@@ -101,9 +127,7 @@ def as_pattern(lines: list[str]) -> str:
 
 
 @pytest.mark.parametrize("block", CONSOLES, ids=ids)
-def test_a_console_block_prints_what_it_shows(
-    block: Block, here: Project, rb: Callable[..., Any]
-) -> None:
+def test_a_console_block_prints_what_it_shows(block: Block, here: Project, rb: Callable[..., Any]) -> None:
     if "Screenshot" in block.body and find_browser() is None:
         pytest.skip("no browser")
     for command, lines in conversation(block.body):
@@ -202,9 +226,7 @@ def test_a_step_type_has_its_result_effect_and_summary_told(name: str) -> None:
 
 
 def test_there_is_no_section_for_a_step_type_that_is_not_there() -> None:
-    told = {
-        name for name in page("step-types.md").headings if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
-    }
+    told = {name for name in page("step-types.md").headings if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)}
     assert told == set(step_types())
 
 
@@ -252,12 +274,8 @@ def variables_read(path: Path) -> Iterator[str]:
                     func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"),
                     args=[ast.Constant(value=str(name)), *_],
                 )
-                | ast.Call(
-                    func=ast.Attribute(attr="getenv"), args=[ast.Constant(value=str(name)), *_]
-                )
-                | ast.Subscript(
-                    value=ast.Attribute(attr="environ"), slice=ast.Constant(value=str(name))
-                )
+                | ast.Call(func=ast.Attribute(attr="getenv"), args=[ast.Constant(value=str(name)), *_])
+                | ast.Subscript(value=ast.Attribute(attr="environ"), slice=ast.Constant(value=str(name)))
             ):
                 yield name
 
@@ -295,9 +313,7 @@ def test_every_expression_gives_what_the_page_says() -> None:
 
 def test_every_function_is_shown() -> None:
     section = page("expressions.md").section("Functions")
-    called = {
-        match for row in rows(section, "expression") for match in re.findall(r"^`(\w+)\(", row[0])
-    }
+    called = {match for row in rows(section, "expression") for match in re.findall(r"^`(\w+)\(", row[0])}
     assert called == {*FUNCTIONS, "default"}
 
 
@@ -365,8 +381,7 @@ def test_every_key_of_a_runbook_is_told_of_or_on_the_list(
     heading: str, model: Any, missing: list[str]
 ) -> None:
     built = {
-        code(row[0])[0]
-        for row in rows(page("authoring.md").section(heading).partition("\n###")[0], "key")
+        code(row[0])[0] for row in rows(page("authoring.md").section(heading).partition("\n###")[0], "key")
     }
     assert built | (set(missing) & known_keys(model)) == known_keys(model)
     assert not built & set(missing)
@@ -375,9 +390,7 @@ def test_every_key_of_a_runbook_is_told_of_or_on_the_list(
 @pytest.mark.parametrize("model", [Input, Assumption, Kpis, OwnKpi])
 def test_every_key_of_the_parts_of_a_runbook_is_told_of(model: Any) -> None:
     missing = {*not_built("- top-level keys")} & {"probe"}
-    told = {
-        word for snippet in code(page("authoring.md").prose) for word in re.findall(r"\w+", snippet)
-    }
+    told = {word for snippet in code(page("authoring.md").prose) for word in re.findall(r"\w+", snippet)}
     assert known_keys(model) - missing <= told
 
 
@@ -434,8 +447,7 @@ def test_every_table_and_column_of_the_record_is_told_of(here: Project) -> None:
     list_executions(engine)  # makes the tables
     with engine.connect() as connection:
         query = text(
-            "SELECT table_name, column_name FROM information_schema.columns"
-            " WHERE table_schema = 'runbook'"
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'runbook'"
         )
         there = {(row[0], row[1]) for row in connection.execute(query)}
     record = page("record.md")
@@ -461,15 +473,12 @@ def test_metadata_and_tags_of_a_job_are_told_of(project: Project) -> None:
 
     job = build_job(load_runbook(project, "rb-001-entity-enrichment"))
     told = {
-        row[0]: set(code(row[1]))
-        for row in rows(page("dagster.md").section("Metadata and tags"), "where")
+        row[0]: set(code(row[1])) for row in rows(page("dagster.md").section("Metadata and tags"), "where")
     }
     assert told["job, metadata"] == set(job.metadata)
     assert told["job, tags"] == {key for key in job.tags if key.startswith("runbook/")}
     assert told["op, tags"] == {key for op in job.graph.node_defs for key in op.tags}
-    assert all(
-        f"rb_001_entity_enrichment__{node.name}" == node.definition.name for node in job.graph.nodes
-    )
+    assert all(f"rb_001_entity_enrichment__{node.name}" == node.definition.name for node in job.graph.nodes)
 
 
 # Links

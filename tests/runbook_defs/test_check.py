@@ -50,7 +50,7 @@ def changed_runbooks(draw: st.DrawFn) -> Any:
             parent = parent[part]
         match draw(st.sampled_from(["replace", "remove", "rename"])):
             case "replace":
-                parent[path[-1]] = draw(ODD)
+                parent[path[-1]] = copy.deepcopy(draw(ODD))
             case "remove":
                 del parent[path[-1]]
             case _ if isinstance(parent, dict):

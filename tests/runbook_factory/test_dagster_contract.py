@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from runbook_factory import database
 from runbook_factory.database import DatabaseError, as_text, normalized
+from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import SETTINGS, stored_instance
 from tests.workshop import Workshop
 
@@ -154,3 +155,31 @@ def test_an_interrupted_run_is_canceled_and_its_execution_aborted(workshop: Work
         run = instance.get_run_by_id(str(row[0]))
         assert run is not None
         assert run.status is DagsterRunStatus.CANCELED
+
+
+def test_an_event_is_stored_and_told_of_in_one_statement(workshop: Workshop, postgres: str) -> None:
+    import select
+    from contextlib import closing
+
+    import psycopg2
+    from sqlalchemy import event
+
+    simple(workshop)
+    statements: list[str] = []
+    with closing(psycopg2.connect(postgres)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("LISTEN run_events")
+        with stored_instance(workshop.project) as instance:
+            storage = instance._event_storage._engine  # type: ignore[attr-defined]
+            event.listen(storage, "before_cursor_execute", lambda *args: statements.append(args[2]))
+            run = instance.create_run_for_job(build_definitions(workshop.project.root).resolve_job_def("rb_test"))
+            instance.report_engine_event("hello", run)
+            stored = instance.all_logs(run.run_id)
+        while not connection.notifies and select.select([connection], [], [], 10)[0]:
+            connection.poll()
+        told = [note.payload for note in connection.notifies]
+    writes = [statement for statement in statements if "INSERT" in statement or "NOTIFY" in statement]
+    assert len(writes) == 1
+    assert [entry.dagster_event.message for entry in stored if entry.dagster_event] == ["hello"]
+    assert any(note.startswith(run.run_id) for note in told)
