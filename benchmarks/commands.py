@@ -51,8 +51,6 @@ def _loaded(arguments: list[str]) -> list[str]:
         f"app({arguments!r}, standalone_mode=False)\n"
         f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded: list[str] = json.loads(done.stdout.splitlines()[-1])
     return loaded

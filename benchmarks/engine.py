@@ -31,10 +31,9 @@ from runbook_factory import embedded
 from runbook_factory.actors import local_actor
 from runbook_factory.catalog import load_runbook
 from runbook_factory.instance import stored_instance
-from runbook_factory.jobs import build_job
 from runbook_factory.project import Project
 from runbook_factory.request import RunRequest
-from runbook_factory.runs import run_job
+from runbook_factory.runs import run_runbook
 
 SIZES = (10, 50, 100, 200)
 RUNS = 3
@@ -88,10 +87,10 @@ def _our_run(project: Project, instance: DagsterInstance, size: int) -> Callable
     path.parent.mkdir()
     path.write_text(head + "".join(steps), encoding="utf-8")
     (path.parent / "any.json").write_text("{}", encoding="utf-8")
-    job = build_job(load_runbook(project, f"bench-{size}"))
+    runbook = load_runbook(project, f"bench-{size}")
 
     def run() -> None:
-        for _ in run_job(job, RunRequest(), actor=local_actor(), instance=instance):
+        for _ in run_runbook(runbook, RunRequest(), actor=local_actor(), instance=instance):
             pass
 
     return run

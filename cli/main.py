@@ -23,9 +23,7 @@ app.command("test")(test.test)
 app.command("run")(run.run)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
-app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    exec_.exec_
-)
+app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(exec_.exec_)
 app.add_typer(db.app, name="db")
 
 

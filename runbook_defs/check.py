@@ -45,22 +45,14 @@ def check_document(document: Document, *, step_types: Mapping[str, StepSpec]) ->
     uses = check_references(subject)
     check_goals(subject)
     _folder_name(subject)
-    problems = tuple(
-        sorted(set(subject.problems), key=lambda item: (item.line, item.column, item.code))
-    )
+    problems = tuple(sorted(set(subject.problems), key=lambda item: (item.line, item.column, item.code)))
     failed = any(item.severity is Severity.ERROR for item in problems)
-    return Checked(
-        document=document, runbook=None if failed else runbook, problems=problems, uses=uses
-    )
+    return Checked(document=document, runbook=None if failed else runbook, problems=problems, uses=uses)
 
 
 def _folder_name(subject: Subject) -> None:
     folder, runbook_id = subject.folder.name, subject.data.get("id")
-    in_project = (
-        subject.document.path.name == "runbook.yaml" and subject.folder.parent.name == "runbooks"
-    )
+    in_project = subject.document.path.name == "runbook.yaml" and subject.folder.parent.name == "runbooks"
     if in_project and isinstance(runbook_id, str) and runbook_id != folder:
         message = f"the id is {runbook_id!r}, but the folder is called {folder!r}"
-        subject.add(
-            Code.ID_NOT_FOLDER, ("id",), message, hint="a runbook lies in the folder of its id"
-        )
+        subject.add(Code.ID_NOT_FOLDER, ("id",), message, hint="a runbook lies in the folder of its id")

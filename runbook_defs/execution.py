@@ -15,6 +15,9 @@ class Status(StrEnum):
     ABORTED = "aborted"
 
 
+CANCELLED = "cancelled"  # the reason of an execution that was told to stop
+
+
 class StepStatus(StrEnum):
     """How a step stands; `unknown` is a step whose process was lost after its effect may have happened."""
 

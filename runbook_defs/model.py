@@ -26,9 +26,7 @@ def as_written(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(as_written)]
-Filled = Annotated[
-    str, BeforeValidator(as_written), StringConstraints(strip_whitespace=True, min_length=1)
-]
+Filled = Annotated[str, BeforeValidator(as_written), StringConstraints(strip_whitespace=True, min_length=1)]
 Number = Annotated[float, Strict()]
 Count = Annotated[int, Strict(), Field(ge=1)]
 Flag = Annotated[bool, Strict()]

@@ -4,7 +4,6 @@ import re
 from functools import lru_cache
 from typing import Any
 
-
 # The paths most runbooks use; `rb validate` knows them to be good without loading the library.
 _PLAIN = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_]*|\[\*\]|\[(0|[1-9][0-9]{0,8})\])*")
 

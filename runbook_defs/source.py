@@ -73,7 +73,9 @@ def _follow(value: str, offset: int, lines: list[str]) -> tuple[int, int] | None
         if char.isspace():
             continue
         place = next(written, None)
-        if (place and place[2] != char and style == '"' and place[2] == "\\") or (place and char == style == "'"):
+        if (place and place[2] != char and style == '"' and place[2] == "\\") or (
+            place and char == style == "'"
+        ):
             place = next(written, None)
         if place is None or place[2] != char:
             return None
@@ -177,9 +179,7 @@ def parse_document(raw: bytes, *, path: Path) -> Document:
 class _Refused(Exception):
     """Reading stops here."""
 
-    def __init__(
-        self, code: Code, message: str, place: Place | None = None, hint: str = ""
-    ) -> None:
+    def __init__(self, code: Code, message: str, place: Place | None = None, hint: str = "") -> None:
         super().__init__(message)
         self.code, self.message, self.hint = code, message, hint
         self.place = place or Place(1, 1)

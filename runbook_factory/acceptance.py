@@ -11,9 +11,8 @@ from runbook_defs.comparisons import compile_comparison
 from runbook_defs.execution import Actor, Event, ExecutionFinished, ExecutionRecord, Status
 from runbook_defs.pack import Expected, load_pack
 from runbook_factory.catalog import LoadedRunbook
-from runbook_factory.jobs import build_job
 from runbook_factory.request import CassetteRef, RunRequest
-from runbook_factory.runs import run_job
+from runbook_factory.runs import run_runbook
 from step_ops.cassette import CassetteError, Fixture, load_fixtures
 from step_ops.gate import Mode
 
@@ -74,9 +73,7 @@ def find_cases(runbook: LoadedRunbook, fixture: str | None) -> list[Case]:
                 message = f"the fixture is for {loaded.runbook!r}, not for {runbook.id!r}"
                 raise CassetteError(path, message)
             title = name or loaded.scenario
-            cases.append(
-                Case(name=title, path=path, fixture=loaded, expected=expected, pack=folder)
-            )
+            cases.append(Case(name=title, path=path, fixture=loaded, expected=expected, pack=folder))
     return cases
 
 
@@ -101,14 +98,12 @@ def run_case(
         ),
     )
     record: ExecutionRecord | None = None
-    for event in run_job(build_job(runbook), request, actor=actor, instance=instance):
+    for event in run_runbook(runbook, request, actor=actor, instance=instance):
         if isinstance(event, ExecutionFinished):
             record = event.record
         yield event
     if record is not None:
-        yield CaseFinished(
-            case=case, record=record, findings=tuple(_compare(case.expected, record))
-        )
+        yield CaseFinished(case=case, record=record, findings=tuple(_compare(case.expected, record)))
 
 
 def _compare(expected: Expected, record: ExecutionRecord) -> Iterator[Finding]:

@@ -77,9 +77,7 @@ class LoadedRunbook:
     @cached_property
     def digest(self) -> str:
         """Names the definition: the same for the same text and the same files."""
-        parts = {
-            name: hashlib.sha256(data).hexdigest() for name, data in sorted(self.files.items())
-        }
+        parts = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(self.files.items())}
         whole = json.dumps({"text": self.text, "files": parts}, sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 

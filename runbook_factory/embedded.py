@@ -1,5 +1,6 @@
 """The embedded PostgreSQL server: a real one, from a wheel, in the project's state folder."""
 
+import atexit
 import os
 import tempfile
 import warnings
@@ -15,19 +16,23 @@ def start(state: Path) -> str:
 
     The server goes on running when this process ends, for the next command; `stop` ends it.
     """
-    server = _server(state)
-    server.start()
-    return str(server.get_uri())
+    return str(_started(state).get_uri())
 
 
 def stop(state: Path) -> bool:
     """Stops the server of the state folder; tells whether there was one running."""
     if not (state / "pg" / "postmaster.pid").exists():
         return False
+    _started(state).stop()
+    return True
+
+
+def _started(state: Path) -> Any:
     server = _server(state)
     server.start()
-    server.stop()
-    return True
+    # The server outlives this process: at its end the library has nothing to do.
+    atexit.unregister(server._cleanup)
+    return server
 
 
 def _server(state: Path) -> Any:

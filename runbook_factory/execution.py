@@ -102,9 +102,7 @@ class Execution:
             self.emit(AssumptionChecked(result=result))
         unmet = [result for result in self.assumptions if not result.met]
         if unmet:
-            raise Aborted(
-                "; ".join(f"assumption {item.id!r} is not met: {item.reason}" for item in unmet)
-            )
+            raise Aborted("; ".join(f"assumption {item.id!r} is not met: {item.reason}" for item in unmet))
 
     def run_step(self, step_id: str, *, attempt: int) -> StepRecord:
         """Runs one attempt of a step, or skips it."""
@@ -179,9 +177,7 @@ class Execution:
             environment=dict(fingerprint()),
             steps=tuple(steps),
         )
-        unreached = [
-            (position, step) for position, step in enumerate(steps) if step.step_id not in reached
-        ]
+        unreached = [(position, step) for position, step in enumerate(steps) if step.step_id not in reached]
         self.recorder.finish(record, unreached=unreached)
         self.emit(ExecutionFinished(record=record))
         return record
@@ -222,9 +218,7 @@ class Execution:
             step_id=step.id,
             baselines=baselines,
         )
-        return Gate(
-            world, runbook=self.runbook.id, execution=self.id, redactor=self.redactor, shelf=shelf
-        )
+        return Gate(world, runbook=self.runbook.id, execution=self.id, redactor=self.redactor, shelf=shelf)
 
     def _duration(self, step: Step, gate: Gate, begins: float) -> float:
         """Seconds since the start, as this step sees them; live, a recorded read when it is used."""
@@ -232,9 +226,7 @@ class Execution:
             return begins
         seconds = round(time.monotonic() - self._began, 6)
         templates = self.runbook.templates[step.id].values()
-        names = {
-            path for item in templates for found in item.found for path in found.expression.names
-        }
+        names = {path for item in templates for found in item.found for path in found.expression.names}
         if ("execution", "duration") in names:
             gate.reads.append(Read(kind="clock", name="execution.duration", value=seconds))
         return seconds
@@ -269,9 +261,7 @@ class Execution:
             except ExpressionError as error:
                 failure = described(error)
         else:
-            skipped = [
-                up for up in step.depends_on if self.records[up].status is StepStatus.SKIPPED
-            ]
+            skipped = [up for up in step.depends_on if self.records[up].status is StepStatus.SKIPPED]
             why = f"{skipped[0]!r} was skipped" if skipped else ""
         if not why and failure is None:
             return None

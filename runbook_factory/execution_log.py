@@ -67,13 +67,10 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
     schema.ensure(engine)
     execution_id = _find(engine, name.strip().lower())
     with engine.connect() as connection:
-        row = connection.execute(
-            text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}
-        ).one()
+        row = connection.execute(text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}).one()
         steps = connection.execute(
             text(
-                "SELECT * FROM runbook.runbook_step_logs WHERE execution_id = :id"
-                " ORDER BY position, attempt"
+                "SELECT * FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position, attempt"
             ),
             {"id": execution_id},
         ).all()
@@ -82,9 +79,7 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
 
 def _find(engine: Engine, name: str) -> UUID:
     if match := _SHORT.fullmatch(name):
-        condition = (
-            "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
-        )
+        condition = "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
         values = {"start": f"{match[2]}%", "day": match[1]}
     elif _PREFIX.fullmatch(name):
         condition, values = "id::text LIKE :start", {"start": f"{name}%"}
@@ -113,15 +108,12 @@ def _execution(row: Row[Any], steps: tuple[StepRecord, ...]) -> ExecutionRecord:
         status=Status(row.status),
         started_at=row.started_at,
         completed_at=row.completed_at,
-        actor=Actor(id=str(row.actor_id), name=row.actor_name, kind=row.actor_kind)
-        if row.actor_id
-        else None,
+        actor=Actor(id=str(row.actor_id), name=row.actor_name, kind=row.actor_kind) if row.actor_id else None,
         reason=metadata.get("reason") or "",
         duration_seconds=metadata.get("duration_seconds"),
         assumptions=tuple(AssumptionResult(**item) for item in metadata.get("assumptions", ())),
         kpis=tuple(
-            KpiResult(**{**item, "explanation": tuple(item["explanation"])})
-            for item in kpis.get("kpis", ())
+            KpiResult(**{**item, "explanation": tuple(item["explanation"])}) for item in kpis.get("kpis", ())
         ),
         measures=kpis.get("measures", {}),
         inputs=row.inputs,

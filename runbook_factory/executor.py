@@ -27,7 +27,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
-from runbook_defs.execution import Status
+from runbook_defs.execution import CANCELLED, Status
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.execution import Aborted, Execution, current_execution
 from runbook_factory.opening import open_execution
@@ -106,7 +106,7 @@ def _reason(error: BaseException) -> str:
         case Aborted():
             return str(error)
         case DagsterExecutionInterruptedError() | KeyboardInterrupt():
-            return "cancelled"
+            return CANCELLED
         case _:
             return f"{type(error).__name__}: {error}"
 
@@ -213,4 +213,4 @@ class _Steps:
             yield from self._hear()
             waited += TICK_SECONDS if len(self.running) == before else 0.0
         self.active.mark_interrupted()
-        raise DagsterExecutionInterruptedError("cancelled")
+        raise DagsterExecutionInterruptedError(CANCELLED)

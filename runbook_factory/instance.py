@@ -18,11 +18,6 @@ SETTINGS: Mapping[str, Any] = {
             "config": {},
         }
     },
-    "local_artifact_storage": {
-        "module": "dagster._core.storage.root",
-        "class": "LocalArtifactStorage",
-        "config": {"base_dir": ".runbook/dagster"},
-    },
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
         "class": "NoOpComputeLogManager",

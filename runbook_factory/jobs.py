@@ -63,8 +63,7 @@ def build_job(runbook: LoadedRunbook) -> JobDefinition:
         node_defs=[_op(runbook, step) for step in model.steps],
         dependencies={
             NodeInvocation(f"{name}__{step.id}", alias=step.id, tags={"kind": step.type}): {
-                f"after_{up}": DependencyDefinition(up, "done")
-                for up in dict.fromkeys(step.depends_on)
+                f"after_{up}": DependencyDefinition(up, "done") for up in dict.fromkeys(step.depends_on)
             }
             for step in model.steps
         },
@@ -118,9 +117,7 @@ def _op(runbook: LoadedRunbook, step: Step) -> OpDefinition:
 
 def _config_schema(runbook: LoadedRunbook) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        name: Field(
-            Noneable(str), is_required=False, description="Read from the environment if not given."
-        )
+        name: Field(Noneable(str), is_required=False, description="Read from the environment if not given.")
         for name in runbook.checked.uses.implicit
     }
     for name, spec in runbook.runbook.inputs.items():
@@ -128,14 +125,10 @@ def _config_schema(runbook: LoadedRunbook) -> dict[str, Any]:
         fields[name] = Field(
             _CONFIG_TYPES[spec.type], is_required=False, description=spec.description or None
         )
-    cassette = Shape(
-        {"file": str, "scenario": str, "baselines": Field(Permissive(), is_required=False)}
-    )
+    cassette = Shape({"file": str, "scenario": str, "baselines": Field(Permissive(), is_required=False)})
     return {
         "inputs": Field(Shape(fields), is_required=False, description="The inputs of the runbook."),
-        "deny": Field(
-            [str], is_required=False, description="Assumptions that do not hold: the run aborts."
-        ),
+        "deny": Field([str], is_required=False, description="Assumptions that do not hold: the run aborts."),
         "mode": Field(str, is_required=False, description="live (the default), test or replay."),
         "cassette": Field(cassette, is_required=False, description="Where a test's answers are."),
     }
@@ -143,9 +136,7 @@ def _config_schema(runbook: LoadedRunbook) -> dict[str, Any]:
 
 def _description(model: Runbook) -> str:
     return "\n\n".join(
-        part
-        for part in (f"**{model.name}**", model.description, f"Legal basis: {model.legal_basis}")
-        if part
+        part for part in (f"**{model.name}**", model.description, f"Legal basis: {model.legal_basis}") if part
     )
 
 
@@ -161,9 +152,7 @@ def _job_metadata(runbook: LoadedRunbook) -> dict[str, Any]:
         "runbook/owner": model.owner,
         "runbook/legal_basis": model.legal_basis,
         "runbook/assumptions": MetadataValue.md(assumptions or "none"),
-        "runbook/kpis": MetadataValue.md(
-            f"| KPI | limit |\n| --- | --- |\n{kpis}" if kpis else "none"
-        ),
+        "runbook/kpis": MetadataValue.md(f"| KPI | limit |\n| --- | --- |\n{kpis}" if kpis else "none"),
         "runbook/source": MetadataValue.path(str(source)),
         "runbook/definition": MetadataValue.md(f"```yaml\n{runbook.text}\n```"),
         "runbook/digest": runbook.digest,
@@ -173,9 +162,7 @@ def _job_metadata(runbook: LoadedRunbook) -> dict[str, Any]:
 def _limit(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
-    return ", ".join(
-        f"{key} {item}" for key, item in value.items() if key in {"min", "max", "equals"}
-    )
+    return ", ".join(f"{key} {item}" for key, item in value.items() if key in {"min", "max", "equals"})
 
 
 def _step_metadata(record: StepRecord) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """From a Dagster run to an execution that is ready for its first step."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dagster import DagsterRun
 
 from runbook_defs.execution import Actor
+from runbook_defs.source import Location
 from runbook_factory import schema
 from runbook_factory.actors import local_actor
 from runbook_factory.catalog import LoadedRunbook
@@ -12,14 +15,15 @@ from runbook_factory.database import engine, reachable
 from runbook_factory.execution import Aborted, Execution
 from runbook_factory.inputs import InputError, resolve_inputs
 from runbook_factory.keys import deployment_key
+from runbook_factory.project import Project
 from runbook_factory.recorder import Recorder
 from runbook_factory.request import CassetteRef, RunRequest
 from step_ops.cassette import Cassette, CassetteError, load_fixtures
-from step_ops.connections import Connections, load_connections
-from step_ops.errors import StepError
+from step_ops.connections import Connections, connection_of, load_connections
+from step_ops.errors import ErrorType, StepError
 from step_ops.gate import Mode
 from step_ops.redaction import Redactor
-from step_ops.secrets import EnvironmentSecrets
+from step_ops.secrets import EnvironmentSecrets, SecretProvider
 
 ACTOR_ID, ACTOR_NAME = "runbook/actor_id", "runbook/actor"
 
@@ -29,6 +33,16 @@ def actor_tags(actor: Actor) -> dict[str, str]:
     return {ACTOR_ID: actor.id, ACTOR_NAME: actor.name}
 
 
+def make_ready(project: Project) -> None:
+    """Looks after what every execution needs: the key and the tables.
+
+    Raises `ProjectError` or `DatabaseError`, before there is a run that could be lost by them.
+    """
+    deployment_key(project)
+    with reachable():
+        schema.ensure(engine(project))
+
+
 def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
     """The execution of `run`, with its record begun.
 
@@ -36,12 +50,11 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
     """
     request = RunRequest.from_run_config(run.run_config)
     actor = _actor(run)
+    make_ready(runbook.project)
     redactor = Redactor(deployment_key(runbook.project))
-    database = engine(runbook.project)
-    with reachable():
-        schema.ensure(database)
-    recorder = Recorder(database, run.run_id, redactor=redactor)
+    recorder = Recorder(engine(runbook.project), run.run_id, redactor=redactor)
     why = ""
+    secrets = EnvironmentSecrets()
     cassette: Cassette | None = None
     connections = Connections({})
     inputs: dict[str, object] = dict(request.inputs)
@@ -50,6 +63,8 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         cassette = _cassette(request.cassette) if request.mode is not Mode.LIVE else None
         connections = load_connections(runbook.project.connections)
         inputs, from_environment = _inputs(runbook, request, cassette)
+        if cassette is None:
+            _check_deployment(runbook, connections, secrets)
     except (InputError, CassetteError, StepError) as error:
         why = error.message
     with reachable():
@@ -68,7 +83,7 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         inputs=inputs,
         cassette=cassette,
         connections=connections,
-        secrets=EnvironmentSecrets(),
+        secrets=secrets,
         recorder=recorder,
         redactor=redactor,
     )
@@ -76,6 +91,41 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         execution.finish(reason=why)
         raise Aborted(why)
     return execution
+
+
+def _check_deployment(runbook: LoadedRunbook, connections: Connections, secrets: SecretProvider) -> None:
+    """Raises one `StepError` for all that steps will surely ask of the deployment and it lacks.
+
+    Known before step one, it costs nothing; found by the fourth step, it leaves three done.
+    """
+    asked: list[Callable[[], str]] = [
+        partial(secrets.get, name)
+        for name, use in runbook.checked.uses.secrets.items()
+        if _surely_runs(runbook, use.location)
+    ]
+    for step in runbook.runbook.steps:
+        name = connection_of(runbook.step_types[step.id], step.inputs)
+        if name is not None and step.when is None:
+            asked.append(partial(connections.url, name))
+    missing = dict.fromkeys(reason for ask in asked for reason in _lacking(ask))
+    if missing:
+        raise StepError(ErrorType.CONFIG, "; ".join(missing))
+
+
+def _surely_runs(runbook: LoadedRunbook, location: Location) -> bool:
+    match location:
+        case ("steps", int(index), *_):
+            return runbook.runbook.steps[index].when is None
+        case _:
+            return False
+
+
+def _lacking(ask: Callable[[], str]) -> list[str]:
+    try:
+        ask()
+    except StepError as error:
+        return [error.message]
+    return []
 
 
 def _actor(run: DagsterRun) -> Actor:

@@ -176,9 +176,7 @@ class Recorder:
             pictures=_json(list(step.pictures)),
         )
 
-    def finish(
-        self, record: ExecutionRecord, *, unreached: Sequence[tuple[int, StepRecord]]
-    ) -> None:
+    def finish(self, record: ExecutionRecord, *, unreached: Sequence[tuple[int, StepRecord]]) -> None:
         """Notes the verdict, and the steps that never began."""
         for position, step in unreached:
             self.begin_step(step, position=position)

@@ -6,28 +6,37 @@ The only module that uses Dagster's private way to execute a stored run with a j
 from collections import deque
 from collections.abc import Iterator
 
-from dagster import DagsterInstance, JobDefinition
+from dagster import DagsterInstance
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 from dagster._utils.interrupts import capture_interrupts
 
 from runbook_defs.execution import Actor, Event, ExecutionFinished
+from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.execution import listener
-from runbook_factory.opening import actor_tags
+from runbook_factory.jobs import build_job
+from runbook_factory.opening import actor_tags, make_ready
 from runbook_factory.request import RunRequest
 
 
 class RunLost(Exception):
     """A run that ended without a verdict; the message is what Dagster knows."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
-def run_job(
-    job: JobDefinition, request: RunRequest, *, actor: Actor, instance: DagsterInstance
+
+def run_runbook(
+    runbook: LoadedRunbook, request: RunRequest, *, actor: Actor, instance: DagsterInstance
 ) -> Iterator[Event]:
-    """The events of a new run of `job`, the last of them `ExecutionFinished`; raises `RunLost`.
+    """The events of a new execution, the last of them `ExecutionFinished`.
 
-    One run at a time per process: two would deadlock in logging.
+    Raises `DatabaseError` or `ProjectError` when it cannot start, `RunLost` when it has no end. One
+    at a time per process: two would deadlock in logging.
     """
+    make_ready(runbook.project)
+    job = build_job(runbook)
     events: deque[Event] = deque()
     token = listener.set(events)
     last: Event | None = None

@@ -33,16 +33,12 @@ def _upgrade(engine: Engine) -> None:
         try:
             alembic.command.upgrade(config, "head")
         except alembic.util.CommandError as error:
-            raise NewerSchema(
-                f"the tables are of a newer version of this program: {error}"
-            ) from None
+            raise NewerSchema(f"the tables are of a newer version of this program: {error}") from None
 
 
 def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         if connection.scalar(text("SELECT to_regclass('runbook.alembic_version')")) is None:
             return None
-        revision: str | None = connection.scalar(
-            text("SELECT version_num FROM runbook.alembic_version")
-        )
+        revision: str | None = connection.scalar(text("SELECT version_num FROM runbook.alembic_version"))
         return revision

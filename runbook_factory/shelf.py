@@ -32,9 +32,7 @@ class ExecutionShelf:
 
     def baseline(self, name: str) -> bytes | None:
         """The picture that the scenario names, else the pack's `screenshots/baseline-<name>.png`."""
-        path = Path(
-            self._baselines.get(name) or self._pack / "screenshots" / f"baseline-{name}.png"
-        )
+        path = Path(self._baselines.get(name) or self._pack / "screenshots" / f"baseline-{name}.png")
         try:
             return path.read_bytes()
         except OSError:

@@ -62,13 +62,9 @@ class StepRun:
                 summary=self._summary(result, outputs, scope),
             )
         except (StepError, ExpressionError, OutputError) as error:
-            record = replace(
-                record, status=StepStatus.FAILED, errors=(described(error),), outputs=outputs
-            )
+            record = replace(record, status=StepStatus.FAILED, errors=(described(error),), outputs=outputs)
         except Exception as error:
-            record = replace(
-                record, status=StepStatus.FAILED, errors=(_bug(error),), outputs=outputs
-            )
+            record = replace(record, status=StepStatus.FAILED, errors=(_bug(error),), outputs=outputs)
         if not begun:  # filling the inputs failed: there is something to note all the same
             self.recorder.begin_step(self.recorder.clean(record), position=self.position)
         return self._finished(record), outputs
@@ -95,8 +91,7 @@ class StepRun:
                 completed_at=datetime.now(UTC),
                 seconds=round(self.gate.elapsed(), 6),
                 exchanges=tuple(
-                    record_exchange(item, redactor=self.redactor, keep=keep)
-                    for item in self.gate.exchanges
+                    record_exchange(item, redactor=self.redactor, keep=keep) for item in self.gate.exchanges
                 ),
                 reads=tuple(record_read(item, redactor=self.redactor) for item in self.gate.reads),
                 pictures=tuple(vars(item) for item in self.gate.pictures),
@@ -117,9 +112,7 @@ def described(error: StepError | ExpressionError | OutputError) -> dict[str, Any
             kind, details = ErrorType.DATA, {}
     described = {"type": kind.value, "message": error.message, "failed": True}
     return (
-        described
-        | ({"hint": error.hint} if error.hint else {})
-        | ({"details": details} if details else {})
+        described | ({"hint": error.hint} if error.hint else {}) | ({"details": details} if details else {})
     )
 
 

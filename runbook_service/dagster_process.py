@@ -26,10 +26,13 @@ def dagster_environment(of: Project) -> Mapping[str, str]:
 
 
 def _home(of: Project) -> Path:
-    """The folder with `dagster.yaml`: the project's, else one with the same settings in its state."""
-    if (of.root / "dagster.yaml").is_file():
-        return of.root
+    """A folder of Dagster's own in the project's state, with the project's `dagster.yaml` or the default.
+
+    Not the project's root: Dagster would leave its logs there.
+    """
     home = of.state_folder() / "dagster"
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(yaml.safe_dump(dict(SETTINGS)), encoding="utf-8")
+    own = of.root / "dagster.yaml"
+    text = own.read_text(encoding="utf-8") if own.is_file() else yaml.safe_dump(dict(SETTINGS))
+    (home / "dagster.yaml").write_text(text, encoding="utf-8")
     return home

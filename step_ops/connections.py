@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from step_ops.errors import ErrorType, StepError
+from step_ops.step_type import StepType
 
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -66,6 +67,15 @@ class Connections:
                 hint=f"export {variable}=... or set the address in {self.source}",
             )
         return value
+
+
+def connection_of(step_type: StepType[Any], inputs: Mapping[str, Any]) -> str | None:
+    """The connection that a step with these inputs will use, where that is known before it runs."""
+    field = step_type.config.model_fields.get("connection")
+    name = inputs.get("connection", field.default if field else None)
+    endpoint = str(inputs.get("endpoint", ""))
+    decided_later = "${" in str(name) or endpoint.startswith("${")
+    return None if decided_later or "://" in endpoint else name
 
 
 def load_connections(path: Path) -> Connections:

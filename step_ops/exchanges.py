@@ -1,4 +1,4 @@
-"""What a step and the outside say to each other: plain values, the same live, from a fixture, from a record."""
+"""What a step and the outside say to each other: plain values, the same live, told and recorded."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -98,6 +98,6 @@ class Transport(Protocol):
         """The answer, of any status; raises `StepError` (timeout, connection, policy, cassette)."""
         ...
 
-    def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
+    def page(self, request: PageRequest, accept: Callable[[PageShot], bool]) -> PageShot:
         """A stable picture of the element. A first picture that `accept`s is taken as it is."""
         ...

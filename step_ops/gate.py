@@ -132,7 +132,7 @@ class Gate:
         return self._exchange(request, lambda: self._world.http(request))
 
     def photograph(
-        self, request: PageRequest, *, accept: Callable[[bytes], bool] = lambda png: False
+        self, request: PageRequest, *, accept: Callable[[PageShot], bool] = lambda shot: False
     ) -> PageShot:
         """A stable picture of an element of a page; a first picture that `accept`s is taken as it is."""
         return self._exchange(request, lambda: self._world.page(request, accept))

@@ -18,9 +18,10 @@ def expect_success(request: HttpRequest, response: HttpResponse) -> HttpResponse
     """The response, when its status is 2xx; else raises `StepError` of type `http`."""
     if 200 <= response.status < 300:
         return response
+    place = str(request.url).split("?")[0]  # of an address that is a secret, its name
     raise StepError(
         ErrorType.HTTP,
-        f"{request.method} {request.url.split('?')[0]} answered {response.status}",
+        f"{request.method} {place} answered {response.status}",
         hint=_HINTS.get(response.status, ""),
         details={"status": response.status, "answer": " ".join(response.text()[:300].split())},
         retry_after=_retry_after(response),

@@ -11,7 +11,7 @@ from step_ops.connections import Connections
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot
 from step_ops.files import Folder
-from step_ops.secrets import SecretProvider
+from step_ops.secrets import SecretProvider, reveal
 
 
 class LiveWorld:
@@ -37,11 +37,11 @@ class LiveWorld:
         from step_ops.drivers.http import send
 
         # An absolute address needs no connection, so that a deployment without any can use it.
-        named = request.connection if "://" not in request.url else None
+        named = request.connection if "://" not in reveal(request.url) else None
         base = self._connections.url(named) if named else None
         return send(request, base_url=base, cancelled=self._cancelled)
 
-    def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
+    def page(self, request: PageRequest, accept: Callable[[PageShot], bool]) -> PageShot:
         """The picture from a real browser."""
         from step_ops.drivers.browser import photograph
 

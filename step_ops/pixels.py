@@ -1,6 +1,7 @@
 """What differs between two pictures: from PNG bytes to places, a count and a picture of it."""
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -18,11 +19,12 @@ MERGE_WITHIN = 8
 _CONTEXT = 3
 # What Pillow raises for damaged bytes, depending on where the damage is.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+_RUN = re.compile(b"\xff+")
 _RED = (255, 0, 0)
 _BLUE = (0, 90, 220)
 
 
-class BrokenPicture(ValueError):  # noqa: N818 - it says what the bytes are
+class BrokenPicture(ValueError):
     """Bytes that are no PNG, a damaged one, or one too large to open."""
 
 
@@ -139,18 +141,12 @@ def _mask(before: "Image", after: "Image", threshold: float) -> "Image":
     mask = Image.new("L", before.size)
     extent = _extent(before, after)
     if extent is not None:
-        left, top = max(extent[0] - _CONTEXT, 0), max(extent[1] - _CONTEXT, 0)
-        right = min(extent[2] + _CONTEXT, before.width)
-        bottom = min(extent[3] + _CONTEXT, before.height)
-        region = (left, top, right, bottom)
-        size = (right - left, bottom - top)
-        pixels = _perceptible(
-            before.crop(region).convert("RGBA").tobytes(),
-            after.crop(region).convert("RGBA").tobytes(),
-            size=size,
-            threshold=threshold,
-        )
-        mask.paste(Image.frombytes("RGBA", size, pixels).getchannel("A"), (left, top))
+        left, top, right, bottom = extent
+        corner = (max(left - _CONTEXT, 0), max(top - _CONTEXT, 0))
+        end = (min(right + _CONTEXT, before.width), min(bottom + _CONTEXT, before.height))
+        one, other = (picture.crop((*corner, *end)).convert("RGBA") for picture in (before, after))
+        pixels = _perceptible(one.tobytes(), other.tobytes(), size=one.size, threshold=threshold)
+        mask.paste(Image.frombytes("RGBA", one.size, pixels).getchannel("A"), corner)
     return mask
 
 
@@ -209,14 +205,8 @@ def _places(mask: "Image") -> tuple[Box, ...]:
     for left, top, right, bottom in _connected(wide):
         inner = mask.crop((left, top, right, bottom)).getbbox()
         if inner is not None:
-            boxes.append(
-                Box(
-                    x=left + inner[0],
-                    y=top + inner[1],
-                    width=inner[2] - inner[0],
-                    height=inner[3] - inner[1],
-                )
-            )
+            width, height = inner[2] - inner[0], inner[3] - inner[1]
+            boxes.append(Box(x=left + inner[0], y=top + inner[1], width=width, height=height))
     return tuple(sorted(boxes, key=lambda box: (box.y, box.x)))
 
 
@@ -241,7 +231,9 @@ def _connected(mask: "Image") -> list[tuple[int, int, int, int]]:
     data = mask.tobytes()
     for y in range(mask.height):
         runs = []
-        for start, end in _runs(data[y * mask.width : (y + 1) * mask.width]):
+        row = y * mask.width
+        for run in _RUN.finditer(data, row, row + mask.width):
+            start, end = run.start() - row, run.end() - row
             area = len(parents)
             parents.append(area)
             corners[area] = (start, y, end, y + 1)
@@ -251,18 +243,6 @@ def _connected(mask: "Image") -> list[tuple[int, int, int, int]]:
             runs.append((start, end, area))
         above = runs
     return list(corners.values())
-
-
-def _runs(row: bytes) -> list[tuple[int, int]]:
-    """Where a row is white: starts and ends."""
-    runs = []
-    start = row.find(255)
-    while start >= 0:
-        end = row.find(0, start)
-        end = len(row) if end < 0 else end
-        runs.append((start, end))
-        start = row.find(255, end)
-    return runs
 
 
 def _picture(before: "Image", mask: "Image", masked: Sequence[Box]) -> bytes:
@@ -286,8 +266,7 @@ def _hatch(picture: "Image", box: Box) -> None:
     if box.width < 1 or box.height < 1:
         return
     # Drawn on the part of the box that the picture has, so that a huge box costs no more than that.
-    width = min(box.width, picture.width)
-    height = min(box.height, picture.height)
+    width, height = min(box.width, picture.width), min(box.height, picture.height)
     strokes = Image.new("L", (width, height))
     draw = ImageDraw.Draw(strokes)
     for start in range(-height, width, 8):

@@ -43,17 +43,16 @@ class Playback:
         headers = {name.lower(): value for name, value in entry.headers.items()}
         if "content-type" not in headers and entry.model_fields_set & {"json_", "json_file"}:
             headers["content-type"] = "application/json"
-        return HttpResponse(
-            status=entry.status or 200, headers=headers, body=self._cassette.body(entry)
-        )
+        return HttpResponse(status=entry.status or 200, headers=headers, body=self._cassette.body(entry))
 
-    def page(self, request: PageRequest, accept: Callable[[bytes], bool]) -> PageShot:
+    def page(self, request: PageRequest, accept: Callable[[PageShot], bool]) -> PageShot:
         """The page entry of the step, drawn by the real browser with the network closed."""
         # Imported here: only steps that photograph pay for the browser.
         from step_ops.drivers.browser import photograph
 
         entry = self._take("page", f"a visit of {request.url}")
-        return photograph(request, accept=accept, document=self._cassette.page(entry))
+        document = self._cassette.page(entry)
+        return photograph(request, accept=accept, document=document, now=self.now())
 
     def _take(self, kind: str, request: str) -> Entry:
         entry = self._cassette.take(self._step, kind, request)
@@ -133,11 +132,7 @@ def first_difference(expected: Any, actual: Any, place: str) -> str:
     if type(expected) is type(actual) or (
         isinstance(expected, int | float) and isinstance(actual, int | float)
     ):
-        return (
-            ""
-            if expected == actual
-            else f"{place} is {_short(actual)}, expected {_short(expected)}"
-        )
+        return "" if expected == actual else f"{place} is {_short(actual)}, expected {_short(expected)}"
     return f"{place} is {_short(actual)}, expected {_short(expected)}"
 
 

@@ -7,7 +7,7 @@ import html
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, AnyStr, TypeAlias
 from urllib.parse import quote, quote_plus
 
@@ -98,50 +98,46 @@ class Redactor:
         """
         leaves = list(_leaves(value))
         for leaf in leaves:
-            if isinstance(leaf, Secret) and self._secret(leaf) == self.pseudonym(leaf.name, leaf.reveal()):
+            if isinstance(leaf, Secret) and not self._holds_known(leaf):
                 self.register(leaf.name, leaf.reveal())
         # One pass over all of it finds the few needles that the single leaves must be searched for.
         whole = "\n".join(leaf for leaf in leaves if isinstance(leaf, str))
         needles = tuple((form, mask) for form, mask in self._needles if form in whole)
         shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole]
-        return self._copy(value, needles, shapes)
+        return self._copy(value, lambda text: _mask_shapes(_mask(text, needles), shapes))
+
+    def _holds_known(self, secret: Secret) -> bool:
+        return _mask(secret.reveal(), self._needles) != secret.reveal()
 
     def _secret(self, secret: Secret) -> str:
         """Its text with the registered part masked, so that `Bearer <token>` reads alike on both sides
         of an exchange; the pseudonym of the whole when no part of it is registered."""
         plain = secret.reveal()
-        masked = self.text(plain)
-        return masked if masked != plain else self.pseudonym(secret.name, plain)
+        return self.text(plain) if self._holds_known(secret) else self.pseudonym(secret.name, plain)
 
-    def _copy(self, value: Any, needles: Sequence[tuple[str, str]], shapes: Sequence[Any]) -> Any:
+    def _copy(self, value: Any, masked: Callable[[str], str]) -> Any:
         match value:
             case None | bool():
                 return value
             case Secret():
                 return self._secret(value)
             case str():
-                return _mask_shapes(_mask(value, needles), shapes)
+                return masked(value)
             case int() | float():
-                text = str(value)
-                masked = _mask(text, needles)
-                return value if masked == text else masked
+                text = masked(str(value))
+                return value if text == str(value) else text
             case bytes():
                 return self.bytes(value)
             case Mapping():
-                return {
-                    self._copy(key, needles, shapes): self._copy(item, needles, shapes)
-                    for key, item in value.items()
-                }
+                return {self._copy(key, masked): self._copy(item, masked) for key, item in value.items()}
             case list() | tuple():
-                return [self._copy(item, needles, shapes) for item in value]
+                return [self._copy(item, masked) for item in value]
             case _:
                 return value
 
 
 def _leaves(value: Any) -> Iterator[str | Secret]:
     match value:
-        case None | bool():
-            pass
         case str() | Secret():
             yield value
         case int() | float():
@@ -177,9 +173,7 @@ def _mask(text: AnyStr, needles: Sequence[tuple[AnyStr, AnyStr]]) -> AnyStr:
     return text[:0].join(parts)
 
 
-def _finds(
-    text: AnyStr, needles: Iterable[tuple[AnyStr, AnyStr]]
-) -> Iterator[tuple[int, int, int, AnyStr]]:
+def _finds(text: AnyStr, needles: Iterable[tuple[AnyStr, AnyStr]]) -> Iterator[tuple[int, int, int, AnyStr]]:
     """Start, end, length of the needle, mask; a needle that overlaps itself is one find."""
     for needle, mask in needles:
         length = len(needle)
@@ -192,9 +186,7 @@ def _finds(
             at = after
 
 
-def _mask_shapes(
-    text: AnyStr, shapes: Iterable[tuple[AnyStr, AnyStr, re.Pattern[AnyStr]]]
-) -> AnyStr:
+def _mask_shapes(text: AnyStr, shapes: Iterable[tuple[AnyStr, AnyStr, re.Pattern[AnyStr]]]) -> AnyStr:
     for mask, part, pattern in shapes:
         if part in text:
             text = pattern.sub(mask, text)

@@ -1,5 +1,6 @@
 """Projects made for one test, run on a real PostgreSQL of the test worker's own."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from tests.workshop import Workshop
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a real server, stopped at the end."""
-    state = tmp_path_factory.mktemp("postgres")
-    url = embedded.start(state)
-    yield url
-    embedded.stop(state)
+    # Not under pytest's own folder: that is closed to the user that the server runs as under root.
+    with tempfile.TemporaryDirectory(prefix="rb-tests-") as folder:
+        yield embedded.start(Path(folder))
+        embedded.stop(Path(folder))
 
 
 @pytest.fixture

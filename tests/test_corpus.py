@@ -26,9 +26,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_good_runbook_has_no_problems(
-    path: Path, rb: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_good_runbook_has_no_problems(path: Path, rb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     answer = rb("validate", "--strict", path.name)
     assert (answer.out, answer.err, answer.code) == ("1 runbook: no problems\n", "", 0)

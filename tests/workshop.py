@@ -12,10 +12,9 @@ from runbook_defs.execution import Event, ExecutionFinished, ExecutionRecord
 from runbook_factory.actors import local_actor
 from runbook_factory.catalog import load_runbook
 from runbook_factory.instance import passing_instance, stored_instance
-from runbook_factory.jobs import build_job
 from runbook_factory.project import Project
 from runbook_factory.request import CassetteRef, RunRequest
-from runbook_factory.runs import run_job
+from runbook_factory.runs import run_runbook
 from step_ops.gate import Mode
 
 
@@ -68,11 +67,9 @@ class Workshop:
         with stored_instance(self.project) as instance:
             return self.run(runbook_id, RunRequest(**request), instance)
 
-    def run(
-        self, runbook_id: str, request: RunRequest, instance: DagsterInstance
-    ) -> ExecutionRecord:
-        job = build_job(load_runbook(self.project, runbook_id))
-        self.events = list(run_job(job, request, actor=local_actor(), instance=instance))
+    def run(self, runbook_id: str, request: RunRequest, instance: DagsterInstance) -> ExecutionRecord:
+        runbook = load_runbook(self.project, runbook_id)
+        self.events = list(run_runbook(runbook, request, actor=local_actor(), instance=instance))
         last = self.events[-1]
         assert isinstance(last, ExecutionFinished)
         run = instance.get_runs(RunsFilter(run_ids=[last.record.id]))[0]

@@ -2,9 +2,7 @@
 
 import typer
 
-app = typer.Typer(
-    help="The project's database: where it is, starting and stopping the embedded one."
-)
+app = typer.Typer(help="The project's database: where it is, starting and stopping the embedded one.")
 
 
 @app.command("url")
@@ -13,7 +11,8 @@ def url() -> None:
     from runbook_factory.database import database_url
     from runbook_factory.project import find_project
 
-    print(database_url(find_project()).render_as_string(hide_password=True))
+    url = database_url(find_project()).set(drivername="postgresql")
+    print(url.render_as_string(hide_password=True))
 
 
 @app.command("stop")

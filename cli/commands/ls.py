@@ -9,9 +9,7 @@ def ls(
     runbook: str = typer.Option(None, "--runbook", metavar="ID", help="Only of this runbook."),
     status: str = typer.Option(None, "--status", help="running, success, failure or aborted."),
     everything: bool = typer.Option(False, "--all", help="Tests and replays too."),
-    limit: int = typer.Option(
-        20, "-n", "--limit", min=1, max=10_000, help="How many, newest first."
-    ),
+    limit: int = typer.Option(20, "-n", "--limit", min=1, max=10_000, help="How many, newest first."),
 ) -> None:
     """List executions, newest first."""
     from cli.errors import Stop
@@ -53,7 +51,5 @@ def ls(
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):
-        line = "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         print(paint(line, "bold") if number == 0 else line)

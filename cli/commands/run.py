@@ -28,16 +28,13 @@ def run(
     from runbook_factory.actors import local_actor  # loads Dagster
     from runbook_factory.inputs import from_text, resolve_inputs
     from runbook_factory.instance import stored_instance
-    from runbook_factory.jobs import build_job
     from runbook_factory.request import RunRequest
-    from runbook_factory.runs import run_job
+    from runbook_factory.runs import run_runbook
 
     known = {item.id for item in runbook.runbook.assumptions}
     for name in deny:
         if name not in known:
-            raise Stop(
-                f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}"
-            )
+            raise Stop(f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}")
     given = {}
     for item in inputs:
         name, equals, text = item.partition("=")
@@ -51,9 +48,7 @@ def run(
     with stored_instance(runbook.project) as instance:
         order = [step.id for step in runbook.runbook.steps]
         with Progress(order, seconds=True) as progress:
-            for event in run_job(
-                build_job(runbook), request, actor=local_actor(), instance=instance
-            ):
+            for event in run_runbook(runbook, request, actor=local_actor(), instance=instance):
                 progress.show(event)
                 if isinstance(event, ExecutionFinished):
                     record = event.record
@@ -61,15 +56,17 @@ def run(
 
 
 def _conclude(record: "ExecutionRecord | None") -> None:
+    from runbook_defs.execution import CANCELLED, Status
+
     if record is None:
         raise Stop("the run ended without a verdict")
     for line in [*kpi_lines(record.kpis), *picture_lines(record.steps, identical="identical")]:
         print(line)
     if record.reason:
         print(f"reason: {plain(record.reason)}")
-    good = record.status.value == "success"
-    print(
-        f"{paint(record.status.value.upper(), 'green' if good else 'red')} {record.short_name} {record.id}"
-    )
+    good = record.status is Status.SUCCESS
+    print(f"{paint(record.status.value.upper(), 'green' if good else 'red')} {record.short_name} {record.id}")
+    if record.reason == CANCELLED:
+        raise typer.Exit(Exit.INTERRUPTED)
     if not good:
         raise typer.Exit(Exit.FINDINGS)

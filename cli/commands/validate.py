@@ -1,6 +1,5 @@
 """`rb validate`: everything wrong with runbook files, at once."""
 
-import gc
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,11 +24,9 @@ def validate(
     form: Format = typer.Option(Format.TEXT, "--format", help="How to print problems."),
 ) -> None:
     """Check runbooks: all problems at once, each with its place and a hint."""
-    #gc.disable()  # looking for garbage while modules load takes a sixth of a short command's time
     from runbook_defs.problems import Severity  # `rb --help` does not pay for it
     from runbook_factory.catalog import check_file
 
-    gc.enable()
     paths = [_path(name) for name in files] if files else _all()
     checked = [check_file(path) for path in paths]
     if form is Format.JSON:
@@ -73,9 +70,7 @@ def _all() -> list[Path]:
     project = find_project()
     ids = project.runbook_ids()
     if not ids:
-        raise Stop(
-            f"there is no runbook in {project.runbooks}", hint="make runbooks/<id>/runbook.yaml"
-        )
+        raise Stop(f"there is no runbook in {project.runbooks}", hint="make runbooks/<id>/runbook.yaml")
     return [project.runbook_file(item) for item in ids]
 
 

@@ -60,9 +60,7 @@ class Progress:
                 self._running.pop(record.step_id, None)
                 self._ended[record.step_id] = record
                 while self._waiting and self._waiting[0] in self._ended:
-                    for line in step_lines(
-                        self._ended[self._waiting.pop(0)], seconds=self._seconds
-                    ):
+                    for line in step_lines(self._ended[self._waiting.pop(0)], seconds=self._seconds):
                         print(line)
         if self._status is not None:
             now = ", ".join(plain(step) for step in self._running)
@@ -106,9 +104,7 @@ def kpi_lines(kpis: Iterable[KpiResult]) -> Iterable[str]:
             yield from (f"      {plain(line)}" for line in kpi.explanation)
 
 
-def picture_lines(
-    steps: Iterable[StepRecord], *, identical: str, strict: bool = False
-) -> Iterable[str]:
+def picture_lines(steps: Iterable[StepRecord], *, identical: str, strict: bool = False) -> Iterable[str]:
     """Such as `✓ Screenshot diff: 0.01% change (within threshold)`.
 
     `identical` is the word for no change at all; under `strict` a picture needs a baseline.
@@ -124,18 +120,10 @@ def picture_lines(
             continue
         ratio, verdict = picture["ratio"], picture["verdict"]
         good = ratio <= picture["allowed"] and verdict != "size-changed"
-        words = (
-            identical
-            if ratio == 0 and good
-            else "within threshold"
-            if good
-            else "over the threshold"
-        )
+        words = identical if ratio == 0 and good else "within threshold" if good else "over the threshold"
         if not good:
             words = (
-                "the size changed"
-                if verdict == "size-changed"
-                else f"{words} of {picture['allowed']:.2%}"
+                "the size changed" if verdict == "size-changed" else f"{words} of {picture['allowed']:.2%}"
             )
         yield f"{tick(good)} Screenshot diff{name}: {ratio:.2%} change ({words})"
         if picture.get("diff_path") and not good:

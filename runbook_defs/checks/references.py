@@ -12,9 +12,7 @@ from runbook_defs.source import Location
 from runbook_defs.templates import Template, compile_template
 
 IMPLICIT = re.compile(r"[A-Z][A-Z0-9_]*")
-RESERVED = frozenset(
-    {"steps", "execution", "inputs", "item", "response", "secret", "true", "false", "null"}
-)
+RESERVED = frozenset({"steps", "execution", "inputs", "item", "response", "secret", "true", "false", "null"})
 EXECUTION = ("id", "started_at", "duration", "actor")
 
 
@@ -76,9 +74,7 @@ def check_references(subject: Subject) -> Uses:
         for problem in template.problems:
             location = (*site.location, *problem.location)
             unclear.append(str(subject.document.get(location)))
-            subject.add(
-                Code.EXPRESSION, location, problem.message, hint=problem.hint, offset=problem.offset
-            )
+            subject.add(Code.EXPRESSION, location, problem.message, hint=problem.hint, offset=problem.offset)
         for found in template.found:
             text = found.expression.text
             if any(f"steps.{name}" in text for name in subject.ill_named):
@@ -239,9 +235,7 @@ def _not_upstream(subject: Subject, site: _Site, named: _Named) -> None:
     subject.add(Code.NOT_UPSTREAM, use.location, message, hint=hint, offset=use.offset)
 
 
-def _output_name(
-    subject: Subject, step_id: str, wanted: tuple[str, ...], use: Use, uses: Uses
-) -> None:
+def _output_name(subject: Subject, step_id: str, wanted: tuple[str, ...], use: Use, uses: Uses) -> None:
     outputs = next(step.outputs for step in subject.steps if step.id == step_id)
     uses.outputs.update((step_id, output) for output in wanted or outputs)
     for name in wanted:

@@ -81,9 +81,7 @@ def _report(subject: Subject, item: Any) -> None:
             parent = f"{_title(subject, location[:-1])} has no {name!r}"
             subject.add(Code.MISSING_KEY, location[:-1], parent, hint=f"add `{name}:`")
         case "model_type" if location[:1] == ("kpis",) and len(location) == 2:
-            near = subject.did_you_mean(
-                name, [key for key in Kpis.model_fields if not key.startswith("__")]
-            )
+            near = subject.did_you_mean(name, [key for key in Kpis.model_fields if not key.startswith("__")])
             hint = near or 'an own KPI is a mapping: {value: "${...}", max: 10}'
             subject.add(Code.UNKNOWN_KEY, location, f"unknown KPI {name!r}", hint=hint, key=True)
         case _:
@@ -204,12 +202,8 @@ def _not_built(subject: Subject) -> None:
         for index in range(len(items) if isinstance(items, list) else 0):
             location = (pattern[0], index, *pattern[2:]) if len(pattern) > 1 else pattern
             if subject.document.get(location) is not None:
-                subject.add(
-                    Code.NOT_BUILT, location, f"{name!r} is not built yet", hint=hint, key=True
-                )
+                subject.add(Code.NOT_BUILT, location, f"{name!r} is not built yet", hint=hint, key=True)
     for step in subject.steps:
         if step.raw.get("on_failure") == "rollback":
             location = (*step.location, "on_failure")
-            subject.add(
-                Code.NOT_BUILT, location, "'on_failure: rollback' is not built yet", hint=hint
-            )
+            subject.add(Code.NOT_BUILT, location, "'on_failure: rollback' is not built yet", hint=hint)

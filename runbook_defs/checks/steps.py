@@ -100,9 +100,7 @@ def _type(subject: Subject, step: StepOutline) -> None:
             _file(subject, (*step.location, "inputs", *location), text)
 
 
-def _input_problem(
-    subject: Subject, step: StepOutline, spec: StepSpec, problem: InputProblem
-) -> None:
+def _input_problem(subject: Subject, step: StepOutline, spec: StepSpec, problem: InputProblem) -> None:
     location, kind, message = problem
     if kind == "wrong" and _decided_later(step.inputs, location):
         return
@@ -170,9 +168,7 @@ def _file(subject: Subject, location: Location, name: str) -> None:
         subject.add(Code.FILE_OUTSIDE, location, message, hint="copy it beside the runbook")
         return
     if not _is_file(path):
-        beside = sorted(
-            item.name for item in subject.folder.iterdir() if item.suffix in FILE_ENDINGS
-        )
+        beside = sorted(item.name for item in subject.folder.iterdir() if item.suffix in FILE_ENDINGS)
         hint = subject.did_you_mean(name, beside) or "put it beside the runbook"
         subject.add(Code.MISSING_FILE, location, f"the file {name!r} is not there", hint=hint)
         return

@@ -13,7 +13,6 @@ from runbook_defs.problems import Code, Problem, Severity, nearest
 from runbook_defs.source import Document, Location
 from runbook_defs.step_spec import StepSpec
 
-
 MAX_COMPARISONS = 20_000  # of words for hints, at some microseconds each
 
 

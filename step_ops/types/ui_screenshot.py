@@ -65,10 +65,12 @@ def run(config: Config, gate: Gate) -> Result:
         mask=tuple(config.mask),
         timeout=config.timeout_seconds,
     )
-    shot = gate.photograph(
-        request, accept=lambda png: baseline is not None and compare(baseline, png) is None
-    )
-    difference = compare(baseline, shot.png, masked=shot.masked) if baseline is not None else None
+
+    def differs(shot: PageShot) -> Difference | None:
+        return None if baseline is None else compare(baseline, shot.png, masked=shot.masked)
+
+    shot = gate.photograph(request, accept=lambda first: baseline is not None and differs(first) is None)
+    difference = differs(shot)
     allowed = DEFAULT_MAX_DIFF_RATIO if config.max_diff_ratio is None else config.max_diff_ratio
     picture = _picture(name, shot, difference, allowed, gate, compared=baseline is not None)
     gate.pictures.append(picture)

@@ -14,7 +14,7 @@ import requests
 
 from demo.app import DEFAULT_TOKEN
 from demo.world import upstream
-from step_ops.drivers.browser import find_browser
+from step_ops.drivers.find_browser import find_browser
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,10 @@ def test_outside_a_project_the_next_move_is_named(
         (lambda data: data["steps"]["ingest"][0].update(json_file="gone.json"), "no such file"),
         (lambda data: data["assumptions"].pop("entity_schema_v2"), "the fixture does not state it"),
         (lambda data: data["secrets"].clear(), "the fixture has no secret 'API_TOKEN'"),
-        (lambda data: data["inputs"].clear(), "input 'SOURCE_API_URL' of rb-001-entity-enrichment is missing"),
+        (
+            lambda data: data["inputs"].clear(),
+            "input 'SOURCE_API_URL' of rb-001-entity-enrichment is missing",
+        ),
     ],
 )
 def test_a_fixture_that_does_not_fit_fails_with_its_reason(
@@ -124,9 +127,19 @@ def test_a_broken_runbook_is_not_run_but_explained(rb: Rb, shipped: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[str]:
+def upstream_url() -> Iterator[str]:
     with upstream() as url:
         yield url
+
+
+@pytest.fixture
+def demo(upstream_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The demo upstream, with a deployment that points at it."""
+    monkeypatch.setenv("SOURCE_API_URL", f"{upstream_url}/api/entities")
+    monkeypatch.setenv("API_BASE_URL", upstream_url)
+    monkeypatch.setenv("API_TOKEN", DEFAULT_TOKEN)
+    monkeypatch.setenv("PUSHGATEWAY_URL", "http://127.0.0.1:1")
+    return upstream_url
 
 
 @pytest.mark.parametrize(
@@ -139,12 +152,9 @@ def demo() -> Iterator[str]:
     ],
 )
 def test_an_upstream_that_misbehaves_ends_a_live_run_with_its_reason(
-    rb: Rb, shipped: Path, demo: str, monkeypatch: pytest.MonkeyPatch, switch: dict[str, Any], message: str
+    rb: Rb, shipped: Path, demo: str, switch: dict[str, Any], message: str
 ) -> None:
     without_page(shipped)
-    monkeypatch.setenv("SOURCE_API_URL", f"{demo}/api/entities")
-    monkeypatch.setenv("API_BASE_URL", demo)
-    monkeypatch.setenv("API_TOKEN", DEFAULT_TOKEN)
     requests.put(f"{demo}/switches", json=[switch], timeout=5).raise_for_status()
     try:
         answer = rb("run", RUNBOOK)
@@ -162,13 +172,33 @@ def test_an_upstream_that_misbehaves_ends_a_live_run_with_its_reason(
 def test_a_wrong_token_is_a_refusal_that_does_not_show_it(
     rb: Rb, shipped: Path, demo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SOURCE_API_URL", f"{demo}/api/entities")
     monkeypatch.setenv("API_TOKEN", "wrong-token-abcdef")
     answer = rb("run", RUNBOOK)
     assert answer.code == 1
     assert "answered 401" in answer.out
     assert "hint: the token is missing, wrong or expired" in answer.out
     assert "wrong-token-abcdef" not in answer.out + answer.err
+
+
+def test_all_that_the_deployment_lacks_is_said_before_step_one(
+    rb: Rb, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("API_TOKEN", "API_BASE_URL", "PUSHGATEWAY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    answer = rb("run", RUNBOOK, "-i", "SOURCE_API_URL=http://127.0.0.1:1/")
+    assert answer.code == 1
+    assert "Step: ingest (not run)" in answer.out
+    for name in ("API_TOKEN", "API_BASE_URL", "PUSHGATEWAY_URL"):
+        assert name in answer.out
+
+
+def test_a_key_that_is_too_short_is_refused_before_anything_runs(
+    rb: Rb, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOK_KEY", "short")
+    answer = rb("test", RUNBOOK, "--fixture", "golden-scenarios.json")
+    assert answer.code == 2
+    assert "RUNBOOK_KEY is shorter than 32 characters" in answer.err
 
 
 @pytest.mark.parametrize(

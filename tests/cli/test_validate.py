@@ -76,9 +76,7 @@ def test_all_files_are_checked_although_the_first_is_bad(rb: Any, project: Path)
     assert answer.code == 1
 
 
-def test_a_runbook_is_found_by_file_folder_or_id_and_all_of_them_by_no_name(
-    rb: Any, project: Path
-) -> None:
+def test_a_runbook_is_found_by_file_folder_or_id_and_all_of_them_by_no_name(rb: Any, project: Path) -> None:
     for name in ([str(project)], [str(project.parent)], ["night-report"], []):
         answer = rb("validate", *name)
         assert (answer.out, answer.code) == ("1 runbook: no problems\n", 0)
@@ -122,7 +120,7 @@ def test_a_broken_runbook_gets_no_warning_about_its_pack_when_it_cannot_be_read(
 
 
 def test_what_a_file_holds_cannot_steer_the_terminal(rb: Any, project: Path) -> None:
-    project.write_text(GOOD.format(id="night-report") + "\"\\e[2Jx\\u202e\": 1\n")
+    project.write_text(GOOD.format(id="night-report") + '"\\e[2Jx\\u202e": 1\n')
     answer = rb("validate")
     assert "RB101" in answer.out
     assert "\x1b" not in answer.out

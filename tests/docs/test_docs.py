@@ -31,7 +31,7 @@ from runbook_factory.catalog import check_file, load_runbook
 from runbook_factory.execution_log import list_executions
 from runbook_factory.project import Project
 from step_ops.cassette import Entry, Expectation, Fixture, load_fixtures
-from step_ops.drivers.browser import find_browser
+from step_ops.drivers.find_browser import find_browser
 from step_ops.errors import ErrorType
 from step_ops.registry import step_types
 from step_ops.step_type import Effect, StepType

@@ -20,10 +20,43 @@ VALID = sorted((CORPUS / "valid").glob("*.yaml"))
 DATA = [load_document(path).data for path in VALID]
 
 ODD = st.sampled_from(
-    [None, True, 0, -1, 1.5, "", " ", "x", "steps", "${x}", "${", "${steps}", "${steps.fetch}", "$.a", "$[", "a.json",
-     "../a.json", "id", [], [[]], [None], [1, "a"], ["fetch", "fetch"], {}, {"": {}}, {"id": 1}, {"id": "fetch"},
-     {"x": {"y": "${z}"}}, "a-b", "import", "${execution}", "${inputs}", "${steps.fetch.outputs}", "${secret('A')}"],
-)  # fmt: skip
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        "",
+        " ",
+        "x",
+        "steps",
+        "${x}",
+        "${",
+        "${steps}",
+        "${steps.fetch}",
+        "$.a",
+        "$[",
+        "a.json",
+        "../a.json",
+        "id",
+        [],
+        [[]],
+        [None],
+        [1, "a"],
+        ["fetch", "fetch"],
+        {},
+        {"": {}},
+        {"id": 1},
+        {"id": "fetch"},
+        {"x": {"y": "${z}"}},
+        "a-b",
+        "import",
+        "${execution}",
+        "${inputs}",
+        "${steps.fetch.outputs}",
+        "${secret('A')}",
+    ],
+)
 
 
 def check(data: Any) -> Checked:
@@ -71,7 +104,9 @@ def test_a_changed_runbook_is_good_or_has_errors_at_places_in_the_file(data: Any
         assert problem.message
 
 
-@given(st.dictionaries(st.sampled_from(["id", "steps", "inputs", "kpis", "assumptions", "tags", "retry"]), ODD))
+@given(
+    st.dictionaries(st.sampled_from(["id", "steps", "inputs", "kpis", "assumptions", "tags", "retry"]), ODD)
+)
 def test_any_mapping_at_all_is_checked(data: dict[str, Any]) -> None:
     assert check(data).errors
 

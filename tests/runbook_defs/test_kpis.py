@@ -16,9 +16,7 @@ def step(status: StepStatus = StepStatus.SUCCESS, **records: int) -> StepRecord:
 def evaluate(
     *steps: StepRecord, duration: float = 0, scope: dict[str, Any] | None = None, **kpis: Any
 ) -> dict[str, KpiResult]:
-    found = evaluate_kpis(
-        Kpis.model_validate(kpis), steps=steps, duration=duration, scope=scope or {}
-    )
+    found = evaluate_kpis(Kpis.model_validate(kpis), steps=steps, duration=duration, scope=scope or {})
     return {f"{item.name}.{item.bound}": item for item in found}
 
 
@@ -70,9 +68,7 @@ def test_where_nothing_was_checked_nothing_was_wrong(steps: tuple[StepRecord, ..
 
 
 def test_a_check_of_no_records_still_makes_the_rate_one_of_records() -> None:
-    found = evaluate(
-        step(checked=0, passed=0, failed=0), step(StepStatus.FAILED), min_success_rate=1
-    )
+    found = evaluate(step(checked=0, passed=0, failed=0), step(StepStatus.FAILED), min_success_rate=1)
     assert found["min_success_rate.min"].value == 1.0  # the rate is of records, and none was wrong
 
 
@@ -87,7 +83,13 @@ def test_own_figures_have_inclusive_limits_and_a_line_for_each() -> None:
 
 @pytest.mark.parametrize(
     ("equals", "value", "met"),
-    [("north", "north", True), ("north", "south", False), (1, 1.0, True), (1, True, False), (False, 0, False)],
+    [
+        ("north", "north", True),
+        ("north", "south", False),
+        (1, 1.0, True),
+        (1, True, False),
+        (False, 0, False),
+    ],
 )
 def test_equals(equals: Any, value: Any, met: bool) -> None:
     found = evaluate(scope={"x": value}, region={"value": "${x}", "equals": equals})

@@ -93,15 +93,14 @@ from pathlib import Path
 from runbook_factory.actors import local_actor
 from runbook_factory.catalog import load_runbook
 from runbook_factory.instance import stored_instance
-from runbook_factory.jobs import build_job
 from runbook_factory.project import Project
 from runbook_factory.request import RunRequest
-from runbook_factory.runs import run_job
+from runbook_factory.runs import run_runbook
 
 project = Project(Path(sys.argv[1]))
 with stored_instance(project) as instance:
-    job = build_job(load_runbook(project, "rb-test"))
-    for event in run_job(job, RunRequest(), actor=local_actor(), instance=instance):
+    runbook = load_runbook(project, "rb-test")
+    for event in run_runbook(runbook, RunRequest(), actor=local_actor(), instance=instance):
         print(type(event).__name__, flush=True)
 """
 
@@ -173,7 +172,8 @@ def test_an_event_is_stored_and_told_of_in_one_statement(workshop: Workshop, pos
         with stored_instance(workshop.project) as instance:
             storage = instance._event_storage._engine  # type: ignore[attr-defined]
             event.listen(storage, "before_cursor_execute", lambda *args: statements.append(args[2]))
-            run = instance.create_run_for_job(build_definitions(workshop.project.root).resolve_job_def("rb_test"))
+            job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
+            run = instance.create_run_for_job(job)
             instance.report_engine_event("hello", run)
             stored = instance.all_logs(run.run_id)
         while not connection.notifies and select.select([connection], [], [], 10)[0]:

@@ -19,13 +19,20 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from step_ops.drivers import browser
-from step_ops.drivers.browser import find_browser, photograph
-from step_ops.drivers.http import METADATA
+from step_ops.cassette import Cassette, Fixture
+from step_ops.drivers.addresses import METADATA
+from step_ops.drivers.browser import photograph
+from step_ops.drivers.find_browser import find_browser
+from step_ops.drivers.page_network import OFF_LIMITS
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import Box, PageRequest, PageShot
+from step_ops.files import Folder
+from step_ops.gate import Gate
 from step_ops.pixels import compare
+from step_ops.playback import Playback
+from step_ops.redaction import Redactor
 from step_ops.secrets import Secret
+from step_ops.types import ui_screenshot
 
 needs_browser = pytest.mark.skipif(
     find_browser() is None, reason="no browser: apt-get install chromium-headless-shell"
@@ -51,7 +58,7 @@ def shot(document: bytes | str | None, selector: str = "#card", **options: Any) 
     if isinstance(document, str):
         document = document.encode()
     outer = {key: options.pop(key) for key in ("accept", "now", "cancelled") if key in options}
-    outer.setdefault("accept", lambda png: True)
+    outer.setdefault("accept", lambda shot: True)
     options = {"url": "http://demo.invalid/list?page=1", "timeout": 10.0, **options}
     return photograph(PageRequest(selector=selector, **options), document=document, **outer)
 
@@ -61,6 +68,34 @@ def failure(*arguments: Any, **options: Any) -> StepError:
         shot(*arguments, **options)
     assert caught.value.__cause__ is None
     return caught.value
+
+
+class Shelf:
+    """Keeps nothing; has one baseline, for any name."""
+
+    def __init__(self, *, baseline: bytes) -> None:
+        self._baseline = baseline
+
+    def keep(self, name: str, data: bytes) -> str:
+        return name
+
+    def baseline(self, name: str) -> bytes | None:
+        return self._baseline
+
+
+def told(folder: Path, document: bytes, world: type[Playback] = Playback) -> Playback:
+    """The world of a fixture that begins at 09:00 and has one page, asked for after half a minute."""
+    (folder / "page.html").write_bytes(document)
+    fixture = Fixture.model_validate(
+        {
+            "format": 1,
+            "runbook": "r",
+            "clock": "2025-11-29T10:00:00+01:00",
+            "steps": {"s": [{"page": "page.html", "takes_seconds": 1}]},
+        }
+    )
+    cassette = Cassette(fixture, folder / "fixture.json")
+    return world(cassette, step="s", begins=30, files=Folder(folder))
 
 
 def picture(taken: PageShot) -> Image.Image:
@@ -189,20 +224,18 @@ class TestPictures:
         shot(page + "<style>p {height: 9px}", "#right", viewport=(800, 600), now=moment)
 
     def test_an_accepted_first_picture_ends_it_at_once(self) -> None:
-        offered: list[bytes] = []
+        offered: list[PageShot] = []
         moving = "<p id=a></p><script>setInterval(() => a.append('x'), 1)</script>"
-        taken = shot(
-            moving + "<style>p {height: 9px}", "#a", accept=lambda png: not offered.append(png)
-        )
-        assert offered == [taken.png]
+        taken = shot(moving + "<style>p {height: 9px}", "#a", accept=lambda shot: not offered.append(shot))
+        assert offered == [taken]
 
     def test_a_page_that_settles_is_taken_when_it_has_settled(self) -> None:
-        offered: list[bytes] = []
+        offered: list[PageShot] = []
         settling = """<p id=a style="width:9px;height:9px;background:red"></p><script>
             let n = 0; const timer = setInterval(() => {
                 a.style.background = `rgb(0, ${++n}, 0)`; if (n == 30) clearInterval(timer)}, 20)
             </script>"""
-        taken = shot(settling, "#a", accept=lambda png: bool(offered.append(png)))
+        taken = shot(settling, "#a", accept=lambda shot: bool(offered.append(shot)))
         assert len(offered) == 1
         assert picture(taken).getcolors() == [(81, (0, 30, 0))]
 
@@ -224,16 +257,43 @@ SPINNER = """<div id=card style="width:200px;height:100px"><b id=spin class=busy
 @needs_browser
 class TestStability:
     def test_a_page_that_never_holds_still_says_where_it_moves(self) -> None:
-        problem = failure(SPINNER, timeout=1.0, accept=lambda png: False)
+        problem = failure(SPINNER, timeout=1.0, accept=lambda shot: False)
         assert problem.type is ErrorType.SCREENSHOT
         assert "20x20 px at 50,30 (b#spin.busy)" in problem.message
         assert problem.details == {"boxes": [[50, 30, 20, 20]]}
 
     def test_what_moves_may_be_masked_and_is_still_in_the_picture(self) -> None:
-        taken = shot(SPINNER, mask=("#spin",), accept=lambda png: False)
+        taken = shot(SPINNER, mask=("#spin",), accept=lambda shot: False)
         assert taken.masked == (Box(x=50, y=30, width=20, height=20),)
         assert len(picture(taken).crop((50, 30, 70, 50)).getcolors() or ()) == 1
         assert picture(taken).getpixel((60, 40)) != (255, 255, 255)
+
+    def test_a_first_picture_is_offered_with_its_masks(self) -> None:
+        offered: list[PageShot] = []
+        taken = shot(SPINNER, mask=("#spin",), accept=lambda shot: not offered.append(shot))
+        assert offered == [taken]
+        assert taken.masked == (Box(x=50, y=30, width=20, height=20),)
+
+    def test_the_step_takes_a_first_picture_that_differs_from_its_baseline_only_under_a_mask(
+        self, tmp_path: Path
+    ) -> None:
+        accepted: list[bool] = []
+
+        class Overheard(Playback):
+            def page(self, request: PageRequest, accept: Callable[[PageShot], bool]) -> PageShot:
+                def noted(first: PageShot) -> bool:
+                    accepted.append(accept(first))
+                    return accepted[-1]
+
+                return super().page(request, noted)
+
+        world = told(tmp_path, card("teal"), Overheard)
+        shelf = Shelf(baseline=shot(card("orange")).png)
+        gate = Gate(world, runbook="r", execution="e", redactor=Redactor(b"k" * 32), shelf=shelf)
+        inputs = {"url": "http://demo.invalid/", "selector": "#card", "mask": ["#chip"]}
+        ui_screenshot.run(ui_screenshot.Config(**inputs), gate)
+        assert accepted == [True]
+        assert gate.pictures[0].verdict == "same"
 
     def test_a_masked_difference_is_no_difference(self) -> None:
         one, other = shot(card("teal"), mask=("#chip",)), shot(card("orange"), mask=("#chip",))
@@ -401,6 +461,11 @@ class TestClosedNetwork:
         problem = failure(page, "#app", timeout=1.0)
         assert "http://cdn.invalid/app.js was refused" in problem.hint
 
+    def test_the_page_of_a_fixture_shows_the_clock_of_the_fixture(self, tmp_path: Path) -> None:
+        page = "<p id=a>x</p><script>a.id = new Date().toISOString().slice(0, 19)</script>"
+        request = PageRequest(url="http://demo.invalid/", selector="[id='2025-11-29T09:00:31']", timeout=2.0)
+        assert told(tmp_path, page.encode()).page(request, lambda shot: True).png
+
     def test_the_page_may_load_itself_again(self) -> None:
         shot("<p id=a>x</p><script>location.hash || (location.hash = 'b', location.reload())", "#a")
 
@@ -440,9 +505,7 @@ class TestLivePages:
         address = site.serve("/", status=302, location="http://169.254.169.254/latest")
         assert "ERR_NAME_NOT_RESOLVED" in failure(None, url=address).message
 
-    def test_a_cancelled_photograph_ends_and_closes_the_browser(
-        self, site: Site, mark: str
-    ) -> None:
+    def test_a_cancelled_photograph_ends_and_closes_the_browser(self, site: Site, mark: str) -> None:
         cancelled = threading.Event()
 
         def cancel_when_asked() -> None:
@@ -487,7 +550,7 @@ def test_every_metadata_network_is_closed_to_the_browser_itself() -> None:
     for network in METADATA:
         for address in (network[0], network[-1]):
             host = f"[{address}]" if address.version == 6 else str(address)
-            patterns = (rule.replace("[", "[[]") for rule in browser._OFF_LIMITS)
+            patterns = (rule.replace("[", "[[]") for rule in OFF_LIMITS)
             assert any(fnmatch(host, pattern) for pattern in patterns), host
 
 
@@ -496,15 +559,15 @@ def test_every_metadata_network_is_closed_to_the_browser_itself() -> None:
 class TestProcesses:
     def test_none_is_left_behind_after_a_picture_or_a_failure(self, mark: str) -> None:
         during: list[int] = []
-        shot("<p id=a>x", "#a", accept=lambda png: bool(during.extend(marked(mark))) or True)
+        shot("<p id=a>x", "#a", accept=lambda shot: bool(during.extend(marked(mark))) or True)
         assert during
         failure("<p>x", "#a", timeout=0.5)
         with pytest.raises(ZeroDivisionError):
-            shot("<p id=a>x", "#a", accept=lambda png: bool(1 / 0))
+            shot("<p id=a>x", "#a", accept=lambda shot: bool(1 / 0))
         assert eventually(lambda: not marked(mark))
 
     def test_a_browser_that_dies_is_a_screenshot_failure(self, mark: str) -> None:
-        def kill(png: bytes) -> bool:
+        def kill(shot: PageShot) -> bool:
             for process in marked(mark):
                 if b"--remote-debugging-pipe" in Path(f"/proc/{process}/cmdline").read_bytes():
                     os.kill(process, signal.SIGKILL)
@@ -580,9 +643,7 @@ class TestFindingABrowser:
         problem = failure("<p id=a>x", "#a")
         assert "RB_BROWSER names" in problem.message
 
-    def test_one_that_does_not_start_says_so(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
+    def test_one_that_does_not_start_says_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         broken = self.program(tmp_path / "broken")
         monkeypatch.setenv("RB_BROWSER", str(broken))
         problem = failure("<p id=a>x", "#a")

@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 
+from step_ops.connections import Connections
 from step_ops.drivers.http import Limits, send
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import HttpRequest
-from step_ops.secrets import Secret
+from step_ops.files import Folder
+from step_ops.http_steps import expect_success
+from step_ops.live import LiveWorld
+from step_ops.secrets import FixtureSecrets, Secret
 
 Answer = Callable[[socket.socket, bytes], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -117,9 +121,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             if host != name:
                 return real(host, port, *args, **options)
             looked_up.append(host)
-            return [
-                info for address in next(turns) for info in real(address, port, *args, **options)
-            ]
+            return [info for address in next(turns) for info in real(address, port, *args, **options)]
 
         monkeypatch.setattr(socket, "getaddrinfo", fake)
         return looked_up
@@ -159,9 +161,7 @@ def test_params_headers_and_json_are_sent_with_their_secrets(serve: Callable[...
         )
     )
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
-    assert head.startswith(
-        b"POST /a?x=1&flag=true&many=1&many=2&key=t0p-secret&space=a+b%26c HTTP/1.1\r\n"
-    )
+    assert head.startswith(b"POST /a?x=1&flag=true&many=1&many=2&key=t0p-secret&space=a+b%26c HTTP/1.1\r\n")
     assert b"Authorization: Bearer t0p-secret" in head
     assert b"X-Number: 3" in head
     assert b"Content-Type: application/json" in head
@@ -246,9 +246,7 @@ ENDLESS = {
     "dripping status": drip(b"HTTP/1.1 200 O", b"K"),
     "dripping headers": drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z"),
     "dripping body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"z"),
-    "dripping chunks": drip(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nz\r\n"
-    ),
+    "dripping chunks": drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nz\r\n"),
     "continue for ever": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
 }
 
@@ -386,9 +384,7 @@ def test_a_gzip_bomb_is_not_unpacked(serve: Callable[..., Server], chunked: bool
 
 
 def test_a_redirect_is_followed_and_keeps_the_headers_at_home(serve: Callable[..., Server]) -> None:
-    server = serve(
-        lambda sock, request: sock.sendall(redirect("/b?q=1") if b"GET /a" in request else OK)
-    )
+    server = serve(lambda sock, request: sock.sendall(redirect("/b?q=1") if b"GET /a" in request else OK))
     answer = send(get(server.url + "/a", headers={"Authorization": "Bearer x"}, params={"p": "1"}))
     assert answer.body == b"ok"
     assert server.requests[1].startswith(b"GET /b?q=1 ")
@@ -433,9 +429,7 @@ def test_a_secret_that_the_redirect_repeats_is_not_carried_elsewhere(
 ) -> None:
     second = serve(OK)
     first = serve(redirect(second.url + "/x?key=hidden%2Dtoken"))
-    error = failure(
-        get(first.url, headers={"Authorization": "Bearer " + Secret("S", "hidden-token")})
-    )
+    error = failure(get(first.url, headers={"Authorization": "Bearer " + Secret("S", "hidden-token")}))
     assert error.type is ErrorType.POLICY
     assert "hidden" not in error.message
     assert not second.connections
@@ -509,9 +503,7 @@ def test_metadata_addresses_are_denied_under_any_name(
     assert "denied" in error.message
 
 
-@pytest.mark.parametrize(
-    "host", ["169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9fea9fe"]
-)
+@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9fea9fe"])
 def test_metadata_addresses_are_denied_in_any_writing(host: str) -> None:
     assert failure(get(f"http://{host}/latest/meta-data/")).type is ErrorType.POLICY
 
@@ -792,3 +784,20 @@ def test_many_exchanges_at_once_do_not_mix(serve: Callable[..., Server]) -> None
     for thread in threads:
         thread.join()
     assert answers == {number: f"/{number}".encode() for number in range(20)}
+
+
+def test_an_error_answer_of_a_secret_address_does_not_tell_the_address(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = serve(lambda sock, _: sock.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
+    world = LiveWorld(
+        connections=Connections({}),
+        secrets=FixtureSecrets({}),
+        files=Folder(tmp_path),
+        cancelled=threading.Event(),
+    )
+    request = get(Secret("HOOK", server.url + "/hooks/T0000?k=ijklmnop"))
+    with pytest.raises(StepError) as caught:
+        expect_success(request, world.http(request))
+    assert caught.value.message == "GET <secret HOOK> answered 404"
+    assert caught.value.hint == "check the address"

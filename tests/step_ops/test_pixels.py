@@ -46,9 +46,7 @@ def disc(shift: int) -> Image.Image:
 
 
 def noise(seed: int, width: int = 24, height: int = 18) -> Image.Image:
-    return Image.frombytes(
-        "RGB", (width, height), random.Random(seed).randbytes(width * height * 3)
-    )
+    return Image.frombytes("RGB", (width, height), random.Random(seed).randbytes(width * height * 3))
 
 
 def difference(expected: Image.Image, actual: Image.Image, **options: object) -> pixels.Difference:
@@ -127,9 +125,7 @@ def test_counts_are_those_of_the_pixelmatch_that_others_use(
     share=st.floats(0.01, 1),
     threshold=st.sampled_from([0.0, 0.05, 0.1, 0.3]),
 )
-def test_the_compiled_engine_and_the_pure_one_agree(
-    seed: int, share: float, threshold: float
-) -> None:
+def test_the_compiled_engine_and_the_pure_one_agree(seed: int, share: float, threshold: float) -> None:
     pytest.importorskip("pybind11_pixelmatch")
     before, after = patchy_pair(seed, share)
     arguments = before.convert("RGBA").tobytes(), after.convert("RGBA").tobytes()
@@ -145,9 +141,7 @@ def test_cropping_to_the_change_does_not_change_the_count(seed: int, share: floa
     from pixelmatch import pixelmatch
 
     before, after = patchy_pair(seed, share)
-    whole = pixelmatch(
-        before.convert("RGBA").tobytes(), after.convert("RGBA").tobytes(), *before.size
-    )
+    whole = pixelmatch(before.convert("RGBA").tobytes(), after.convert("RGBA").tobytes(), *before.size)
     found = compare(png(before), png(after))
     assert (found.changed if found else 0) == whole
 

@@ -137,9 +137,7 @@ def test_masking_twice_changes_nothing() -> None:
     assert made.text(once) == once
 
 
-@pytest.mark.parametrize(
-    "value", ["line one\nline two\n", "line one\r\nline two", "zażółć gęślą jaźń 🔑"]
-)
+@pytest.mark.parametrize("value", ["line one\nline two\n", "line one\r\nline two", "zażółć gęślą jaźń 🔑"])
 def test_multi_line_and_unicode_secrets_are_masked_in_every_dress(value: str) -> None:
     made = redactor(S=value)
     core = value.strip()
@@ -227,6 +225,12 @@ def test_well_known_token_shapes_are_withheld(kind: str, token: str) -> None:
     assert made.text(f'"{token}"') == f'"withheld:{kind}"'
     assert made.bytes(b"\xff" + token.encode() + b'"') == b"\xffwithheld:" + kind.encode() + b'"'
     assert made.data({"x": [token]}) == {"x": [f"withheld:{kind}"]}
+
+
+def test_a_tainted_value_that_only_begins_like_a_token_is_replaced_to_its_end() -> None:
+    made = Redactor(KEY)
+    pair = Secret("KEYS", SHAPES[0][1] + ":the-other-half")
+    assert made.data([pair, "the-other-half"]) == [made.pseudonym("KEYS", pair.reveal()), "the-other-half"]
 
 
 @pytest.mark.parametrize(
