@@ -1,6 +1,8 @@
-"""Getting hold of a runbook for a command, with its problems printed when it has any."""
+"""Getting hold of a runbook or its pack for a command, with their problems printed when they have any."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -8,6 +10,8 @@ from cli.errors import Exit
 from cli.reporters.problems import as_text
 
 if TYPE_CHECKING:
+    from runbook_defs.problems import Problem
+    from runbook_factory.acceptance import Case
     from runbook_factory.catalog import LoadedRunbook
 
 
@@ -19,7 +23,22 @@ def load(runbook_id: str) -> "LoadedRunbook":
     try:
         return load_runbook(find_project(), runbook_id)
     except InvalidRunbook as error:
-        lines = error.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        for problem in error.problems:
-            print(as_text(problem, lines))
-        raise typer.Exit(Exit.FINDINGS) from None
+        _explain(error.path, error.problems)
+
+
+def load_cases(runbook: "LoadedRunbook", fixture: str | None) -> "list[Case]":
+    """The cases to test; exits when the acceptance pack has errors."""
+    from runbook_defs.pack import InvalidPack
+    from runbook_factory.acceptance import find_cases
+
+    try:
+        return find_cases(runbook, fixture)
+    except InvalidPack as error:
+        _explain(error.path, error.problems)
+
+
+def _explain(path: Path, problems: "Sequence[Problem]") -> NoReturn:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for problem in problems:
+        print(as_text(problem, lines))
+    raise typer.Exit(Exit.FINDINGS)

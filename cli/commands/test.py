@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from cli.errors import Exit, Stop
-from cli.loading import load
+from cli.loading import load, load_cases
 from cli.reporters.progress import Progress, kpi_lines, picture_lines
 from cli.reporters.style import paint, plain, tick
 
@@ -20,11 +20,11 @@ def test(
 ) -> None:
     """Run a runbook's acceptance pack on fixtures: no network, a virtual clock, real screenshots."""
     runbook = load(runbook_id)
-    from runbook_factory.acceptance import find_cases, run_case  # loads Dagster
+    from runbook_factory.acceptance import run_case  # loads Dagster
     from runbook_factory.actors import local_actor
     from runbook_factory.instance import passing_instance
 
-    cases = find_cases(runbook, fixture)
+    cases = load_cases(runbook, fixture)
     if not cases:
         raise Stop(
             f"{runbook_id} has no scenarios to run",
