@@ -100,8 +100,7 @@ async def _put_switches(request: Request) -> Response:
         request.app.state.switchboard.set(await request.body())
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}"
-            for problem in error.errors()
+            f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()
         ]
         return JSONResponse({"errors": problems}, status_code=400)
     return await _get_switches(request)

@@ -19,8 +19,7 @@ _TYPES = ("person",) * 9 + ("organization",) * 5 + ("location",) * 4 + ("vehicle
 # free of common factors: that is what makes every name of a type different.
 _WORDS = {
     "person": (
-        "Ada, Bram, Celia, Dario, Edda, Farid, Greta, Hiro, Ines, Jonas, Kaia, Liam, Mara, Nuno, "
-        "Oda, Piet",
+        "Ada, Bram, Celia, Dario, Edda, Farid, Greta, Hiro, Ines, Jonas, Kaia, Liam, Mara, Nuno, Oda, Piet",
         "Alder, Brook, Calloway, Drury, Ekholm, Farrow, Grell, Holt, Imber, Juhl, Kestrel, Lund, "
         "Marsh, Noor, Osei",
     ),
@@ -70,8 +69,7 @@ class UnknownCountryError(Exception):
 def entities() -> list[Entity]:
     """All 200 entities as the API gives them, the five malformed ones among them."""
     return [
-        _MISTAKES[place](entity) if place in _MISTAKES else entity
-        for place, entity in enumerate(_flawless())
+        _MISTAKES[place](entity) if place in _MISTAKES else entity for place, entity in enumerate(_flawless())
     ]
 
 

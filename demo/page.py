@@ -75,8 +75,7 @@ def render() -> str:
 def _legend(shown: list[Entity]) -> str:
     counts = Counter(entity["type"] for entity in shown)
     return "".join(
-        f'<span class="{kind}"><i></i>{kind} <b>{count}</b></span>'
-        for kind, count in counts.most_common()
+        f'<span class="{kind}"><i></i>{kind} <b>{count}</b></span>' for kind, count in counts.most_common()
     )
 
 

@@ -193,9 +193,7 @@ def _evaluate(found: Found, scope: Mapping[str, Any]) -> Any:
         raise
 
 
-def _joined(
-    pieces: list[str | Found], location: Location, scope: Mapping[str, Any], made: _Text
-) -> Any:
+def _joined(pieces: list[str | Found], location: Location, scope: Mapping[str, Any], made: _Text) -> Any:
     """The pieces joined by `+`, so that a secret among them makes the whole text secret."""
     parts: list[Any] = []
     offset = 0

@@ -107,8 +107,8 @@ def check_file(path: Path) -> Checked:
     return _with_pack_warning(checked)
 
 
-def load_runbook(project: Project, runbook_id: str) -> LoadedRunbook:
-    """The runbook called `runbook_id`; raises `ProjectError` or `InvalidRunbook`."""
+def find_runbook(project: Project, runbook_id: str) -> Path:
+    """The file of the runbook called `runbook_id`; raises `ProjectError` with the nearest name."""
     path = project.runbook_file(runbook_id)
     if not path.is_file():
         known = project.runbook_ids()
@@ -116,7 +116,12 @@ def load_runbook(project: Project, runbook_id: str) -> LoadedRunbook:
             f"there are: {', '.join(known)}" if known else f"there is none in {project.runbooks}"
         )
         raise ProjectError(f"no runbook {runbook_id!r} in {project.runbooks}", hint=hint)
-    return loaded(check_file(path), project)
+    return path
+
+
+def load_runbook(project: Project, runbook_id: str) -> LoadedRunbook:
+    """The runbook called `runbook_id`; raises `ProjectError` or `InvalidRunbook`."""
+    return loaded(check_file(find_runbook(project, runbook_id)), project)
 
 
 def loaded(checked: Checked, project: Project) -> LoadedRunbook:

@@ -72,7 +72,7 @@ class Execution:
     records: dict[str, StepRecord] = field(default_factory=dict)
     ends: dict[str, float] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
-    # What expressions see of steps: filled as they end, so that a step costs the same however many went before.
+    # What expressions see of steps: filled as they end, so that no step costs more for those before it.
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     assumptions: tuple[AssumptionResult, ...] = ()
     _began: float = field(default_factory=time.monotonic)

@@ -130,8 +130,7 @@ class Cassette:
         """Steps with entries that nobody took, and how many."""
         with self._lock:
             left = {
-                step: len(entries) - self._taken.get(step, 0)
-                for step, entries in self.fixture.steps.items()
+                step: len(entries) - self._taken.get(step, 0) for step, entries in self.fixture.steps.items()
             }
         return [(step, count) for step, count in left.items() if count]
 
@@ -151,9 +150,7 @@ class Cassette:
     def page(self, entry: Entry) -> bytes:
         """The document of a page; raises `StepError` of type `file`, or `cassette` when it has none."""
         if entry.page is None:
-            raise StepError(
-                ErrorType.CASSETTE, "the record has the picture of the page, not the page"
-            )
+            raise StepError(ErrorType.CASSETTE, "the record has the picture of the page, not the page")
         return Folder(self.path.parent).read(entry.page)
 
 
@@ -187,6 +184,4 @@ def load_fixtures(path: Path) -> list[Fixture]:
             f"{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_url=False)[:5]
         ]
-        raise CassetteError(
-            path, "; ".join(lines), hint="the format is in docs/fixtures.md"
-        ) from None
+        raise CassetteError(path, "; ".join(lines), hint="the format is in docs/fixtures.md") from None

@@ -32,9 +32,7 @@ def record_exchange(exchange: Exchange, *, redactor: Redactor, keep: Keep) -> di
         case HttpResponse() as response:
             entry["status"] = response.status
             entry["headers"] = {
-                name: redactor.text(value)
-                for name, value in response.headers.items()
-                if name not in _UNKEPT
+                name: redactor.text(value) for name, value in response.headers.items() if name not in _UNKEPT
             }
             entry |= _body(response.body, redactor, keep)
         case PageShot() as shot:
@@ -48,7 +46,7 @@ def record_read(read: Read, *, redactor: Redactor) -> dict[str, Any]:
 
 
 def _http_request(request: HttpRequest, redactor: Redactor, keep: Keep) -> dict[str, Any]:
-    stored: dict[str, Any] = {"method": request.method, "url": redactor.text(request.url)}
+    stored: dict[str, Any] = {"method": request.method, "url": redactor.data(request.url)}
     if request.connection:
         stored["connection"] = request.connection
     if request.params:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 Location = tuple[str | int, ...]
 InputProblem = tuple[Location, Literal["unknown", "missing", "wrong"], str]
 
-SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"}
-)
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
 
 
 class Mark(StrEnum):

@@ -55,13 +55,14 @@ def _path(name: str) -> Path:
             return path
     except OSError:  # such as a name longer than the file system takes
         return path
+    from runbook_factory.catalog import find_runbook
     from runbook_factory.project import ProjectError, find_project
 
     try:
-        found = find_project().runbook_file(name)
+        project = find_project()
     except ProjectError:
         return path
-    return found if found.exists() else path
+    return find_runbook(project, name)
 
 
 def _all() -> list[Path]:

@@ -207,3 +207,9 @@ def _not_built(subject: Subject) -> None:
         if step.raw.get("on_failure") == "rollback":
             location = (*step.location, "on_failure")
             subject.add(Code.NOT_BUILT, location, "'on_failure: rollback' is not built yet", hint=hint)
+    inputs = subject.data.get("inputs")
+    for name, spec in (inputs if isinstance(inputs, dict) else {}).items():
+        if isinstance(spec, dict) and spec.get("sensitive") is True:
+            hint = "inputs are stored and shown as they are; a secret goes in as ${secret('NAME')}"
+            location = ("inputs", name, "sensitive")
+            subject.add(Code.NOT_BUILT, location, "'sensitive: true' is not built yet", hint=hint)

@@ -25,9 +25,7 @@ class DeniedAddressError(Exception):
     """An address is in a denied network; nothing was sent to it."""
 
 
-def connect(
-    host: str, port: int, *, seconds: float, denied: Collection[Network] = METADATA
-) -> socket.socket:
+def connect(host: str, port: int, *, seconds: float, denied: Collection[Network] = METADATA) -> socket.socket:
     """A connected socket on which nothing has been sent; waits at most `seconds` per address.
 
     The name is looked up once, so that it cannot change between the check and the connection. Each

@@ -38,9 +38,7 @@ class Config(StepConfig):
     @model_validator(mode="after")
     def _one_kind(self) -> "Config":
         if self.query is not None and (self.method is not None or self.body is not None):
-            raise ValueError(
-                "`query` makes a GraphQL call, `method` and `body` a REST call: keep one"
-            )
+            raise ValueError("`query` makes a GraphQL call, `method` and `body` a REST call: keep one")
         if self.query is None and self.model_extra:
             names = ", ".join(repr(name) for name in self.model_extra)
             raise ValueError(f"without a `query` there are no variables, but there is {names}")
@@ -52,13 +50,9 @@ def run(config: Config, gate: Gate) -> Result:
     if config.query is None:
         return _rest(config, gate)
     text = (
-        gate.file(config.query).decode("utf-8", errors="replace")
-        if _is_file(config.query)
-        else config.query
+        gate.file(config.query).decode("utf-8", errors="replace") if _is_file(config.query) else config.query
     )
-    request = _request(
-        config, method="POST", body={"query": text, "variables": config.model_extra or {}}
-    )
+    request = _request(config, method="POST", body={"query": text, "variables": config.model_extra or {}})
     response = gate.http(request)
     # GraphQL servers put the reason into the body, also under an error status.
     answer = response.json() if response.status < 300 or _is_json(response.headers) else None
@@ -116,9 +110,7 @@ def is_query(text: str) -> bool:
         document = parse(text, max_tokens=10_000)
     except (GraphQLError, RecursionError):
         return False
-    operations = [
-        node for node in document.definitions if isinstance(node, OperationDefinitionNode)
-    ]
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     return all(node.operation is OperationType.QUERY for node in operations)
 
 

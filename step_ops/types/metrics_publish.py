@@ -18,9 +18,7 @@ _HERE = "http://pushgateway"  # stands for the connection: the client wants an a
 class Config(StepConfig):
     """Inputs of `metrics_publish`."""
 
-    metrics: Annotated[
-        dict[str, Annotated[float, Strict(), Field(allow_inf_nan=False)]], Field(min_length=1)
-    ]
+    metrics: Annotated[dict[str, Annotated[float, Strict(), Field(allow_inf_nan=False)]], Field(min_length=1)]
     connection: Text = "pushgateway"
 
     @field_validator("metrics")
@@ -28,9 +26,7 @@ class Config(StepConfig):
     def _names(cls, metrics: dict[str, float]) -> dict[str, float]:
         for name in metrics:
             if not _NAME.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} is not a metric name: use letters, digits and underscores"
-                )
+                raise ValueError(f"{name!r} is not a metric name: use letters, digits and underscores")
         return metrics
 
 
@@ -80,6 +76,4 @@ def summary(result: Result, outputs: Mapping[str, Any]) -> str:
     return "metrics published"
 
 
-STEP = StepType(
-    name="metrics_publish", config=Config, run=run, effect=Effect.TELEMETRY, summary=summary
-)
+STEP = StepType(name="metrics_publish", config=Config, run=run, effect=Effect.TELEMETRY, summary=summary)

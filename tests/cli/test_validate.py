@@ -82,8 +82,11 @@ def test_a_runbook_is_found_by_file_folder_or_id_and_all_of_them_by_no_name(rb: 
         assert (answer.out, answer.code) == ("1 runbook: no problems\n", 0)
 
 
-def test_an_id_that_nobody_has_is_unreadable(rb: Any, project: Path) -> None:
-    assert rb("validate", "day-report").out.startswith("day-report:1:1 RB001 ")
+def test_an_id_that_nobody_has_names_the_nearest(rb: Any, project: Path) -> None:
+    answer = rb("validate", "day-report")
+    assert answer.code == 2
+    assert "no runbook 'day-report'" in answer.err
+    assert "did you mean 'night-report'?" in answer.err
 
 
 def test_a_project_without_runbooks_says_what_to_do(

@@ -56,9 +56,7 @@ def test_every_valid_entity_is_enriched_in_order(root):
     enriched = read(root, "enriched-entities.json")["data"]["enrichEntities"]
     assert [entity["id"] for entity in enriched] == [entity["id"] for entity in valid_entities()]
     assert {entity["risk"] for entity in enriched} == {"low", "medium", "high"}
-    known = {entity.get("id") for entity in entities()} | {
-        "ent-0023"
-    }  # the one sent without its id
+    known = {entity.get("id") for entity in entities()} | {"ent-0023"}  # the one sent without its id
     assert all(known.issuperset(entity["linked_ids"]) for entity in enriched)
 
 

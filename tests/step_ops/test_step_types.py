@@ -37,12 +37,8 @@ class Shelf:
 
 def told(tmp_path: Path, *exchanges: dict[str, Any], **more: Any) -> Gate:
     """A gate whose world is a fixture with these exchanges."""
-    fixture = Fixture.model_validate(
-        {"format": 1, "runbook": "r", "steps": {"s": list(exchanges)}, **more}
-    )
-    world = Playback(
-        Cassette(fixture, tmp_path / "fixture.json"), step="s", begins=0, files=Folder(tmp_path)
-    )
+    fixture = Fixture.model_validate({"format": 1, "runbook": "r", "steps": {"s": list(exchanges)}, **more})
+    world = Playback(Cassette(fixture, tmp_path / "fixture.json"), step="s", begins=0, files=Folder(tmp_path))
     return Gate(world, runbook="r", execution="e-1", redactor=Redactor(b"k" * 32), shelf=Shelf())
 
 
@@ -254,9 +250,7 @@ def test_metrics_arrive_at_a_real_pushgateway_under_runbook_and_execution(
         files=Folder(tmp_path),
         cancelled=threading.Event(),
     )
-    gate = Gate(
-        world, runbook="rb-x/1", execution="e 1", redactor=Redactor(b"k" * 32), shelf=Shelf()
-    )
+    gate = Gate(world, runbook="rb-x/1", execution="e 1", redactor=Redactor(b"k" * 32), shelf=Shelf())
     run("metrics_publish", gate, metrics={"entities_processed": 195, "share": 0.5})
     pushed = requests.get(f"{gateway}/metrics", timeout=5).text
     assert 'entities_processed{execution="e 1",instance="",job="rb-x/1"} 195' in pushed
