@@ -6,7 +6,7 @@ gate and the steps do not know which.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot, Transport
+from step_ops.pictures import Picture
 from step_ops.redaction import Redactor
 from step_ops.secrets import Secret
 
@@ -90,25 +91,6 @@ class Shelf(Protocol):
     def baseline(self, name: str) -> bytes | None:
         """The approved picture called `name`, if there is one."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A screenshot and how it compares; `ratio` is the share of pixels that differ, 0 to 1.
-
-    `verdict`: same, within, changed, size-changed or no-baseline.
-    """
-
-    name: str
-    path: str
-    digest: str
-    verdict: str
-    ratio: float | None = None
-    allowed: float = 0.01
-    changed: int = 0
-    boxes: tuple[tuple[int, int, int, int], ...] = ()
-    diff_path: str | None = None
-    fingerprint: dict[str, str] = field(default_factory=dict)
 
 
 class Gate:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from step_ops.errors import ErrorType, StepError
@@ -40,6 +39,8 @@ def _retry_after(response: HttpResponse) -> float | None:
     value = response.headers.get("retry-after", "")
     if value.isdigit():
         return float(value)
+    from email.utils import parsedate_to_datetime  # only an answer with a date pays for it
+
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):

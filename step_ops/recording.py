@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from step_ops.exchanges import Box, HttpRequest, HttpResponse, PageRequest, PageShot
+from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot
 from step_ops.gate import Exchange, Read
 from step_ops.redaction import Redactor
 
@@ -98,8 +98,3 @@ def _kept(data: bytes, keep: Keep) -> dict[str, Any]:
 def digest(data: bytes) -> str:
     """The name that content is stored under."""
     return hashlib.sha256(data).hexdigest()
-
-
-def box(place: Box) -> tuple[int, int, int, int]:
-    """A box as x, y, width, height."""
-    return place.x, place.y, place.width, place.height

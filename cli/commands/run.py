@@ -6,7 +6,6 @@ import typer
 
 from cli.errors import Exit, Stop
 from cli.loading import load
-from cli.reporters.progress import Progress, kpi_lines, picture_lines
 from cli.reporters.style import paint, plain
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ def run(
     ),
 ) -> None:
     """Run a runbook for real, with progress as it happens; the execution is recorded."""
+    from cli.reporters.progress import Progress
+
     runbook = load(runbook_id)
     from runbook_defs.execution import ExecutionFinished
     from runbook_factory.actors import local_actor  # loads Dagster
@@ -56,6 +57,7 @@ def run(
 
 
 def _conclude(record: "ExecutionRecord | None") -> None:
+    from cli.reporters.progress import kpi_lines, picture_lines
     from runbook_defs.execution import CANCELLED, Status
 
     if record is None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.reporters.progress import assumption_line, headline, kpi_lines, picture_lines, step_lines
 from cli.reporters.style import paint, plain
 
 if TYPE_CHECKING:
@@ -25,6 +24,13 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="The whole record, for programs."),
 ) -> None:
     """Show one execution: who, what, each step with its time, the verdict."""
+    from cli.reporters.progress import (
+        assumption_line,
+        headline,
+        kpi_lines,
+        picture_lines,
+        step_lines,
+    )
     from runbook_factory.database import engine, reachable
     from runbook_factory.execution_log import get_execution
     from runbook_factory.project import find_project

@@ -8,7 +8,6 @@ import typer
 
 from cli.errors import Exit, Stop
 from cli.loading import load, load_cases
-from cli.reporters.progress import Progress, kpi_lines, picture_lines
 from cli.reporters.style import paint, plain, tick
 
 
@@ -48,6 +47,8 @@ def test(
 
 def _show(events: Iterator[Any], order: list[str]) -> bool:
     """Prints one case as it happens; tells whether it passed."""
+    from cli.reporters.progress import Progress, kpi_lines, picture_lines
+
     last: Any = None
     with Progress(order) as progress:
         for event in events:

@@ -1,13 +1,12 @@
 """`api_call`: a GraphQL operation from a file, or a REST call."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, model_validator
 
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import HttpRequest
-from step_ops.gate import Gate
 from step_ops.http_steps import authorized, expect_success
 from step_ops.step_type import (
     Effect,
@@ -19,6 +18,9 @@ from step_ops.step_type import (
     StepType,
     Text,
 )
+
+if TYPE_CHECKING:
+    from step_ops.gate import Gate
 
 
 class Config(StepConfig):
@@ -45,7 +47,7 @@ class Config(StepConfig):
         return self
 
 
-def run(config: Config, gate: Gate) -> Result:
+def run(config: Config, gate: "Gate") -> Result:
     """The parsed body; GraphQL `errors` are a failure."""
     if config.query is None:
         return _rest(config, gate)
@@ -62,7 +64,7 @@ def run(config: Config, gate: Gate) -> Result:
     return Result(value=answer)
 
 
-def _rest(config: Config, gate: Gate) -> Result:
+def _rest(config: Config, gate: "Gate") -> Result:
     request = _request(config, method=config.method or "GET", body=config.body)
     response = expect_success(request, gate.http(request))
     return Result(value=response.json() if response.body else None)

@@ -4,16 +4,18 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import Field, model_validator
 
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import HttpRequest, HttpResponse
-from step_ops.gate import Gate
 from step_ops.http_steps import authorized, expect_success
 from step_ops.step_type import Effect, Headers, Result, SecretText, StepConfig, StepType, Text
+
+if TYPE_CHECKING:
+    from step_ops.gate import Gate
 
 MAX_PAGES = 1000
 
@@ -46,7 +48,7 @@ class Config(StepConfig):
         return self
 
 
-def run(config: Config, gate: Gate) -> Result:
+def run(config: Config, gate: "Gate") -> Result:
     """The parsed body; of several pages, one body in which their lists are joined."""
     request = HttpRequest(
         method=config.method,
@@ -69,7 +71,7 @@ def run(config: Config, gate: Gate) -> Result:
     return Result(value=whole)
 
 
-def _page(request: HttpRequest, config: Config, gate: Gate) -> Any:
+def _page(request: HttpRequest, config: Config, gate: "Gate") -> Any:
     return _parse(expect_success(request, gate.http(request)), config.format)
 
 

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, Strict, field_validator
 
 from step_ops.exchanges import HttpRequest
-from step_ops.gate import Gate
 from step_ops.http_steps import expect_success
 from step_ops.step_type import Effect, Result, StepConfig, StepType, Text
+
+if TYPE_CHECKING:
+    from step_ops.gate import Gate
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _HERE = "http://pushgateway"  # stands for the connection: the client wants an address to build on
@@ -30,7 +32,7 @@ class Config(StepConfig):
         return metrics
 
 
-def run(config: Config, gate: Gate) -> Result:
+def run(config: Config, gate: "Gate") -> Result:
     """How many metrics were published."""
     # Imported here: a runbook without metrics does not pay for the client.
     from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
@@ -49,7 +51,7 @@ def run(config: Config, gate: Gate) -> Result:
     return Result(value={"published": len(config.metrics)})
 
 
-def _through(gate: Gate, connection: str) -> Callable[..., Callable[[], None]]:
+def _through(gate: "Gate", connection: str) -> Callable[..., Callable[[], None]]:
     """A handler for the client that sends its request through the gate."""
 
     def handler(

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from step_ops.errors import ErrorType, StepError
-from step_ops.gate import Gate
 from step_ops.step_type import Effect, FileName, Records, Result, StepConfig, StepType
+
+if TYPE_CHECKING:
+    from step_ops.gate import Gate
 
 MAX_ERRORS_PER_RECORD = 10
 
@@ -22,7 +24,7 @@ class Config(StepConfig):
     max_invalid_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-def run(config: Config, gate: Gate) -> Result:
+def run(config: Config, gate: "Gate") -> Result:
     """The valid records, and each error with the record's index, the path in it, and a sentence."""
     validator = _validator(gate.file(config.schema_), config.schema_)
     valid: list[Any] = []

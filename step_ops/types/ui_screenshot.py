@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import PageRequest, PageShot
-from step_ops.gate import Gate, Picture
-from step_ops.pixels import Difference, compare
-from step_ops.recording import box, digest
 from step_ops.step_type import Effect, Result, StepConfig, StepType, Text
+
+if TYPE_CHECKING:
+    from step_ops.gate import Gate
 
 DEFAULT_MAX_DIFF_RATIO = 0.01
 
@@ -53,8 +51,12 @@ def shot_name(config: Config) -> str:
     return names[-1].lower() if names else "page"
 
 
-def run(config: Config, gate: Gate) -> Result:
+def run(config: Config, gate: "Gate") -> Result:
     """The path of the picture, and how it differs from its baseline."""
+    # Imported here: checking a runbook does not need what comparing pictures needs.
+    from step_ops.exchanges import PageRequest
+    from step_ops.pictures import equals, judge
+
     name = shot_name(config)
     baseline = gate.baseline(name)
     request = PageRequest(
@@ -66,13 +68,9 @@ def run(config: Config, gate: Gate) -> Result:
         timeout=config.timeout_seconds,
     )
 
-    def differs(shot: PageShot) -> Difference | None:
-        return None if baseline is None else compare(baseline, shot.png, masked=shot.masked)
-
-    shot = gate.photograph(request, accept=lambda first: baseline is not None and differs(first) is None)
-    difference = differs(shot)
+    shot = gate.photograph(request, accept=lambda first: equals(first, baseline))
     allowed = DEFAULT_MAX_DIFF_RATIO if config.max_diff_ratio is None else config.max_diff_ratio
-    picture = _picture(name, shot, difference, allowed, gate, compared=baseline is not None)
+    picture = judge(name, shot, baseline=baseline, allowed=allowed, keep=gate.keep)
     gate.pictures.append(picture)
     if picture.ratio is not None and config.max_diff_ratio is not None and picture.ratio > allowed:
         raise StepError(
@@ -87,37 +85,6 @@ def run(config: Config, gate: Gate) -> Result:
             "ratio": picture.ratio,
             "boxes": [list(place) for place in picture.boxes],
         }
-    )
-
-
-def _picture(
-    name: str,
-    shot: PageShot,
-    difference: Difference | None,
-    allowed: float,
-    gate: Gate,
-    *,
-    compared: bool,
-) -> Picture:
-    picture = Picture(
-        name=name,
-        path=gate.keep(f"{name}.png", shot.png),
-        digest=digest(shot.png),
-        verdict="same" if compared else "no-baseline",
-        ratio=0.0 if compared else None,
-        allowed=allowed,
-        fingerprint=dict(shot.fingerprint),
-    )
-    if difference is None:
-        return picture
-    verdict = "within" if difference.ratio <= allowed else "changed"
-    return replace(
-        picture,
-        verdict="size-changed" if difference.size_changed else verdict,
-        ratio=difference.ratio,
-        changed=difference.changed,
-        boxes=tuple(box(place) for place in difference.boxes),
-        diff_path=gate.keep(f"{name}-diff.png", difference.picture),
     )
 
 
