@@ -29,6 +29,7 @@ from runbook_defs.model import OnFailure, Step
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
 from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.leases import Lease
 from runbook_factory.recorder import Recorder, fingerprint
 from runbook_factory.request import RunRequest
 from runbook_factory.shelf import ExecutionShelf
@@ -67,6 +68,7 @@ class Execution:
     secrets: SecretProvider
     recorder: Recorder
     redactor: Redactor
+    lease: Lease
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     cancelled: threading.Event = field(default_factory=threading.Event)
     records: dict[str, StepRecord] = field(default_factory=dict)
@@ -179,6 +181,7 @@ class Execution:
         )
         unreached = [(position, step) for position, step in enumerate(steps) if step.step_id not in reached]
         self.recorder.finish(record, unreached=unreached)
+        self.lease.release()
         self.emit(ExecutionFinished(record=record))
         return record
 

@@ -17,6 +17,7 @@ from runbook_defs.execution import (
     StepStatus,
 )
 from runbook_factory import schema
+from runbook_factory.leases import settle_lost
 
 _SHORT = re.compile(r"exec-(\d{4}-\d{2}-\d{2})-([0-9a-f]{6})")
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
@@ -46,6 +47,7 @@ def list_executions(
 ) -> list[ExecutionRecord]:
     """The newest executions, without their steps."""
     schema.ensure(engine)
+    settle_lost(engine)
     conditions = ["e.mode = ANY(:modes)"]
     values: dict[str, Any] = {"modes": list(modes), "limit": limit}
     if runbook_id:
@@ -65,6 +67,7 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
     Raises `NoSuchExecution`.
     """
     schema.ensure(engine)
+    settle_lost(engine)
     execution_id = _find(engine, name.strip().lower())
     with engine.connect() as connection:
         row = connection.execute(text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}).one()

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.instance import InstanceRef
 
+from runbook_factory import schema
 from runbook_factory.database import engine, reachable
+from runbook_factory.leases import LOST, lost_executions, settle_lost
 from runbook_factory.project import Project
 
 # What `dagster.yaml` of a project says; a project without that file gets the same.
@@ -55,7 +57,19 @@ def stored_instance(project: Project) -> DagsterInstance:
         instance.optimize_for_webserver(
             statement_timeout=30_000, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=POOL_OVERFLOW
         )
+        schema.ensure(engine(project))
+        _end_lost_runs(project, instance)
     return instance
+
+
+def _end_lost_runs(project: Project, instance: DagsterInstance) -> None:
+    """Ends the Dagster runs of executions whose process was lost."""
+    settle_lost(engine(project))
+    open_runs = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
+    lost = lost_executions(engine(project), [run.run_id for run in open_runs])
+    for run in open_runs:
+        if run.run_id in lost:
+            instance.report_run_failed(run, message=f"The execution failed: {LOST}.")
 
 
 def passing_instance() -> DagsterInstance:

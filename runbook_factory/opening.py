@@ -15,6 +15,7 @@ from runbook_factory.database import engine, reachable
 from runbook_factory.execution import Aborted, Execution
 from runbook_factory.inputs import InputError, resolve_inputs
 from runbook_factory.keys import deployment_key
+from runbook_factory.leases import Lease
 from runbook_factory.project import Project
 from runbook_factory.recorder import Recorder
 from runbook_factory.request import CassetteRef, RunRequest
@@ -68,6 +69,7 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
     except (InputError, CassetteError, StepError) as error:
         why = error.message
     with reachable():
+        lease = Lease(engine(runbook.project), run.run_id)
         recorder.begin(
             runbook,
             mode=request.mode.value,
@@ -86,6 +88,7 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         secrets=secrets,
         recorder=recorder,
         redactor=redactor,
+        lease=lease,
     )
     if why:
         execution.finish(reason=why)

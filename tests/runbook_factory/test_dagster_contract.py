@@ -1,13 +1,9 @@
 """What we rely on of Dagster's private parts: one test each, so that an upgrade that breaks one says so."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from dagster import DagsterEventType, DagsterRunStatus
-from sqlalchemy import text
+from dagster import DagsterEventType
 
 from runbook_factory import database
 from runbook_factory.database import DatabaseError, as_text, normalized
@@ -77,73 +73,6 @@ def test_a_missing_database_is_one_sentence(workshop: Workshop, monkeypatch: pyt
         pass
     assert "cannot reach the database" in caught.value.message
     assert "hunter2" not in caught.value.message
-
-
-LONG = """
-import sys
-from pathlib import Path
-from runbook_factory.actors import local_actor
-from runbook_factory.catalog import load_runbook
-from runbook_factory.instance import stored_instance
-from runbook_factory.project import Project
-from runbook_factory.request import RunRequest
-from runbook_factory.runs import run_runbook
-
-project = Project(Path(sys.argv[1]))
-with stored_instance(project) as instance:
-    runbook = load_runbook(project, "rb-test")
-    for event in run_runbook(runbook, RunRequest(), actor=local_actor(), instance=instance):
-        print(type(event).__name__, flush=True)
-"""
-
-
-def test_an_interrupted_run_is_canceled_and_its_execution_aborted(workshop: Workshop) -> None:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        workshop.runbook(
-            [
-                {"id": "a", "type": "data_fetch", "inputs": {"source_url": url}},
-                {
-                    "id": "b",
-                    "type": "data_fetch",
-                    "depends_on": ["a"],
-                    "inputs": {"source_url": url},
-                },
-            ]
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", LONG, str(workshop.project.root)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == "StepStarted":
-                break
-        silent.accept()
-        process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-        process.wait(timeout=30)
-    assert "ExecutionFinished" in rest
-    with database.engine(workshop.project).connect() as connection:
-        row = connection.execute(
-            text(
-                "SELECT id, status, metadata->>'reason' FROM runbook.runbook_executions"
-                " WHERE runbook_id = 'rb-test' ORDER BY started_at DESC LIMIT 1"
-            )
-        ).one()
-        steps = connection.execute(
-            text("SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position"),
-            {"id": row[0]},
-        ).scalars()
-        assert list(steps) == ["failed", "not_run"]
-    assert (row[1], row[2]) == ("aborted", "cancelled")
-    with stored_instance(workshop.project) as instance:
-        run = instance.get_run_by_id(str(row[0]))
-        assert run is not None
-        assert run.status is DagsterRunStatus.CANCELED
 
 
 def test_an_event_is_stored_and_told_of_in_one_statement(workshop: Workshop, postgres: str) -> None:

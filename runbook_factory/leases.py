@@ -1,0 +1,77 @@
+"""Who still runs: a lease per execution, and the settling of executions whose process was lost.
+
+The lease is a lock of the database's that lasts as long as the connection that took it, so that a
+process that dies, however it dies, gives it up without a word.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+LOST = "the process that ran it was lost"
+
+_TAKE = text("SELECT pg_advisory_lock(hashtextextended(:id, 0))")
+
+_LOST = text(
+    """
+    SELECT id FROM runbook.runbook_executions
+    WHERE status = 'running' AND pg_try_advisory_xact_lock(hashtextextended(id::text, 0))
+    """
+)
+
+# A new fence shuts out a process that comes back: what it writes then changes nothing.
+_SETTLE = text(
+    """
+    WITH steps AS (
+        UPDATE runbook.runbook_step_logs SET status = 'unknown', fence = -1
+        WHERE execution_id = ANY(:ids) AND status = 'running'
+    )
+    UPDATE runbook.runbook_executions SET
+        status = 'failure', completed_at = clock_timestamp(),
+        metadata = metadata || jsonb_build_object('reason', CAST(:reason AS TEXT))
+    WHERE id = ANY(:ids)
+    """
+)
+
+_ARE_LOST = text(
+    """
+    SELECT id FROM runbook.runbook_executions
+    WHERE id = ANY(CAST(:ids AS UUID[])) AND metadata->>'reason' = :reason
+    """
+)
+
+
+class Lease:
+    """Held while an execution runs in this process."""
+
+    def __init__(self, engine: Engine, execution_id: str) -> None:
+        self._connection: Connection = engine.connect()
+        self._connection.execute(_TAKE, {"id": execution_id})
+
+    def release(self) -> None:
+        """Gives the lease up; a database that is away has done so already."""
+        with suppress(DBAPIError):
+            self._connection.invalidate()
+            self._connection.close()
+
+
+def settle_lost(engine: Engine) -> None:
+    """Gives every running execution without a process its verdict: a failure.
+
+    What the steps that were running did cannot be known, and is not guessed.
+    """
+    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        lost = list(connection.execute(_LOST).scalars())
+        if lost:
+            connection.execute(_SETTLE, {"ids": lost, "reason": LOST})
+
+
+def lost_executions(engine: Engine, execution_ids: Sequence[str]) -> set[str]:
+    """Those of the executions that were settled because their process was lost."""
+    if not execution_ids:
+        return set()
+    with engine.connect() as connection:
+        found = connection.execute(_ARE_LOST, {"ids": list(execution_ids), "reason": LOST})
+        return {str(item) for item in found.scalars()}
