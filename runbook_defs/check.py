@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runbook_defs.checks.control import check_control
 from runbook_defs.checks.goals import check_goals
 from runbook_defs.checks.references import Uses, check_references
 from runbook_defs.checks.shape import check_shape
@@ -36,12 +37,16 @@ class Checked:
 
 
 def check_document(document: Document, *, step_types: Mapping[str, StepSpec]) -> Checked:
-    """Checks everything about `document` at once."""
+    """Checks everything about `document` at once.
+
+    `step_types` may have a name that it cannot give: the text of its `KeyError` says why.
+    """
     if not document.readable:
         return Checked(document=document, runbook=None, problems=tuple(document.problems))
     subject = Subject(document, step_types, list(document.problems))
     runbook = check_shape(subject)
     check_steps(subject)
+    check_control(subject)
     uses = check_references(subject)
     check_goals(subject)
     _folder_name(subject)

@@ -87,6 +87,11 @@ class StepRecord:
         """The error that failed the step, if one did."""
         return next((error for error in self.errors if error.get("failed")), None)
 
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds until the next attempt, when this one failed and there is to be one."""
+        return self.failure.get("retry_in") if self.failure else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionRecord:

@@ -48,6 +48,14 @@ class Effect(StrEnum):
     WRITE = "write"
 
 
+class Backoff(StrEnum):
+    """How the wait between attempts grows: d, d, d; d, 2d, 3d; or d, 2d, 4d."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
 class Part(BaseModel):
     """A part of a runbook."""
 
@@ -112,6 +120,29 @@ class Kpis(BaseModel):
         return self.__pydantic_extra__ or {}
 
 
+class Retry(Part):
+    """Attempts in all, the wait between them in seconds, and which failures are tried again.
+
+    `jitter` is the share of the wait, 0 to 1, by which chance may shorten or lengthen it; `on` lists
+    error types and HTTP statuses, without it those that may pass by themselves.
+    """
+
+    max_attempts: Annotated[int, Strict(), Field(ge=1, le=100)]
+    backoff: Backoff = Backoff.CONSTANT
+    delay_seconds: Annotated[float, Strict(), Field(ge=0, le=86_400)] = 1.0
+    max_delay_seconds: Annotated[float, Strict(), Field(ge=0, le=86_400)] = 300.0
+    jitter: Annotated[float, Strict(), Field(ge=0, le=1)] = 0.0
+    on: list[str | int] | None = None
+
+
+class Defaults(Part):
+    """What every step has that does not say otherwise."""
+
+    on_failure: OnFailure | None = None
+    retry: Retry | None = None
+    timeout_seconds: Seconds | None = None
+
+
 class Step(Part):
     """One node of the graph."""
 
@@ -125,7 +156,7 @@ class Step(Part):
     inputs: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
     on_failure: OnFailure = OnFailure.ABORT
-    retry: dict[str, Any] | None = None
+    retry: Retry | None = None
     timeout_seconds: Seconds | None = None
     rollback: dict[str, Any] | None = None
     effect: Effect | None = None
@@ -145,10 +176,24 @@ class Runbook(Part):
     inputs: dict[Annotated[str, StringConstraints(pattern=rf"^{NAME}$")], Input] = {}
     assumptions: list[Assumption] = []
     kpis: Kpis = Field(default_factory=lambda: Kpis.model_validate({}))
-    defaults: dict[str, Any] | None = None
+    defaults: Defaults = Defaults()
     schedule: dict[str, Any] | None = None
     tolerances: list[Any] | None = None
     steps: Annotated[list[Step], Field(min_length=1)]
+
+
+def with_defaults(runbook: Runbook) -> Runbook:
+    """The runbook with its `defaults` written into each step that does not say otherwise."""
+    stated = {name: getattr(runbook.defaults, name) for name in runbook.defaults.model_fields_set}
+    if not stated:
+        return runbook
+    steps = [
+        step.model_copy(
+            update={name: value for name, value in stated.items() if name not in step.model_fields_set}
+        )
+        for step in runbook.steps
+    ]
+    return runbook.model_copy(update={"steps": steps})
 
 
 def normalized(data: dict[str, Any]) -> dict[str, Any]:

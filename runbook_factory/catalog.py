@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -93,12 +93,9 @@ class LoadedRunbook:
         """Whether the step changes the world: as stated, else as its type tells from its inputs."""
         if step.effect is not None:
             return Effect(step.effect.value)
-        effect = self.step_types[step.id].effect
-        if isinstance(effect, Effect):
-            return effect
         query = step.inputs.get("query", "")
         text = self.files[query].decode(errors="replace") if query in self.files else str(query)
-        return effect(step.inputs, text)
+        return self.step_types[step.id].effect_of(step.inputs, text)
 
 
 def check_file(path: Path) -> Checked:
@@ -131,11 +128,16 @@ def loaded(checked: Checked, project: Project) -> LoadedRunbook:
     return LoadedRunbook(checked.runbook, checked, project)
 
 
-def load_all(project: Project) -> tuple[list[LoadedRunbook], Mapping[Path, tuple[Problem, ...]]]:
-    """Every runbook of the project that can run, and the problems of those that cannot."""
+def load_all(
+    project: Project, ids: Iterable[str] | None = None
+) -> tuple[list[LoadedRunbook], Mapping[Path, tuple[Problem, ...]]]:
+    """Every runbook of the project that can run, and the problems of those that cannot.
+
+    With `ids` only those; raises `ProjectError` when there is none of such a name.
+    """
     good: list[LoadedRunbook] = []
     broken: dict[Path, tuple[Problem, ...]] = {}
-    for runbook_id in project.runbook_ids():
+    for runbook_id in project.runbook_ids() if ids is None else ids:
         try:
             good.append(load_runbook(project, runbook_id))
         except InvalidRunbook as error:

@@ -29,11 +29,12 @@ from runbook_defs.model import OnFailure, Step
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
 from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.failures import described
 from runbook_factory.leases import Lease
 from runbook_factory.recorder import Recorder, fingerprint
 from runbook_factory.request import RunRequest
 from runbook_factory.shelf import ExecutionShelf
-from runbook_factory.step_run import StepRun, described
+from runbook_factory.step_run import Piece, StepRun
 from step_ops.cassette import Cassette
 from step_ops.connections import Connections
 from step_ops.files import Folder
@@ -77,6 +78,9 @@ class Execution:
     # What expressions see of steps: filled as they end, so that no step costs more for those before it.
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     assumptions: tuple[AssumptionResult, ...] = ()
+    # When the next attempt of a step begins, and the items of its `for_each` that are done.
+    resumes: dict[str, float] = field(default_factory=dict)
+    items: dict[str, dict[int, Piece]] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -109,26 +113,30 @@ class Execution:
     def run_step(self, step_id: str, *, attempt: int) -> StepRecord:
         """Runs one attempt of a step, or skips it."""
         position, step = self.runbook.steps[step_id]
-        begins = max((self.ends.get(up, 0.0) for up in step.depends_on), default=0.0)
+        begins = self.resumes.get(
+            step.id, max((self.ends.get(up, 0.0) for up in step.depends_on), default=0.0)
+        )
         self.emit(StepStarted(step_id=step.id, type=step.type))
-        gate = self._gate(step, begins)
+        gate = self._step_gate(step, None, begins)
         duration = self._duration(step, gate, begins)
         scope = self._scope(duration=duration, gate=gate)
         record = self._skipped(step, scope, attempt, begins)
         if record is None:
-            record, outputs = StepRun(
+            run = StepRun(
                 step=step,
                 step_type=self.runbook.step_types[step.id],
                 templates=self.runbook.templates[step.id],
                 secrets=frozenset(self.runbook.checked.uses.secrets),
-                gate=gate,
+                gate_for=lambda item, later: self._step_gate(step, item, begins + later),
                 recorder=self.recorder,
                 redactor=self.redactor,
                 position=position,
                 attempt=attempt,
                 begins=None if self.is_live else begins,
-            ).run(scope)
-            self.measures.update(gate.measures)
+                done=self.items.setdefault(step.id, {}),
+            )
+            record, outputs = run.run(gate, scope)
+            self.measures.update(run.measures)
         else:
             outputs = dict.fromkeys(step.outputs)
             self.recorder.begin_step(record, position=position)
@@ -136,6 +144,7 @@ class Execution:
         self.records[step.id] = record
         self.views[step.id] = {"outputs": outputs, "status": record.status.value}
         self.ends[step.id] = begins + record.seconds
+        self.resumes[step.id] = self.ends[step.id] + (record.retry_in or 0.0)
         self.emit(StepFinished(record=record))
         return record
 
@@ -201,11 +210,12 @@ class Execution:
             return time.monotonic() - self._began
         return max(self.ends.values(), default=0.0)
 
-    def _gate(self, step: Step, begins: float) -> Gate:
+    def gate(self, key: str, *, begins: float, timeout: float | None = None) -> Gate:
+        """A gate of this execution. `key` is what a cassette calls it: `step`, `step[0]`."""
         files = Folder(self.runbook.folder)
         world: World
         if self.cassette is not None:
-            world = Playback(self.cassette, step=step.id, begins=begins, files=files)
+            world = Playback(self.cassette, step=key, begins=begins, files=files)
         else:
             world = LiveWorld(
                 connections=self.connections,
@@ -218,10 +228,23 @@ class Execution:
             self.runbook.project,
             runbook_id=self.runbook.id,
             execution_id=self.id,
-            step_id=step.id,
+            step_id=key,
             baselines=baselines,
         )
-        return Gate(world, runbook=self.runbook.id, execution=self.id, redactor=self.redactor, shelf=shelf)
+        return Gate(
+            world,
+            runbook=self.runbook.id,
+            execution=self.id,
+            redactor=self.redactor,
+            shelf=shelf,
+            timeout=timeout,
+        )
+
+    def _step_gate(self, step: Step, item: int | None, begins: float) -> Gate:
+        key = step.id if item is None else f"{step.id}[{item}]"
+        # What the items take is theirs: the timeout holds for each of them, not for their sum.
+        own = item is not None or step.for_each is None
+        return self.gate(key, begins=begins, timeout=step.timeout_seconds if own else None)
 
     def _duration(self, step: Step, gate: Gate, begins: float) -> float:
         """Seconds since the start, as this step sees them; live, a recorded read when it is used."""

@@ -145,6 +145,7 @@ class _Steps:
         default_factory=queue.Queue
     )
     running: set[str] = field(default_factory=set)
+    retries: dict[str, DagsterEvent] = field(default_factory=dict)
     failed: str = ""
 
     def run(self) -> Iterator[DagsterEvent]:
@@ -183,11 +184,17 @@ class _Steps:
             return
         if event is not None:
             yield event
+            if event.is_step_up_for_retry:
+                # Not before its thread has ended: the next attempt might start while it still speaks.
+                self.retries[key] = event
+                return
             self.active.handle_event(event)
             if event.is_step_failure:
                 self.failed = self.failed or key
             return
         self.running.discard(key)
+        if key in self.retries:
+            self.active.handle_event(self.retries.pop(key))
         if error is not None:
             raise error
         self.active.verify_complete(self.context, key)

@@ -23,7 +23,9 @@ from dagster import (
     Out,
     Output,
     Permissive,
+    RetryRequested,
     Shape,
+    mem_io_manager,
 )
 
 from runbook_defs.execution import StepRecord
@@ -82,6 +84,9 @@ def build_job(runbook: LoadedRunbook) -> JobDefinition:
             )
         },
         executor_def=runbook_executor(runbook),
+        # No value passes between steps. Without one of its own, a job would open the IO manager of
+        # the project that it is merged into, perhaps a data warehouse, and fail with it.
+        resource_defs={"io_manager": mem_io_manager},
         metadata=_job_metadata(runbook),
         tags={"runbook/id": runbook.id, "runbook/version": model.version},
     )
@@ -92,6 +97,10 @@ def _op(runbook: LoadedRunbook, step: Step) -> OpDefinition:
         execution = current_execution.get()
         record = execution.run_step(step.id, attempt=context.retry_number + 1)
         metadata = _step_metadata(record)
+        if record.retry_in is not None and step.retry is not None:
+            # In a test the wait has passed on the virtual clock already.
+            seconds = record.retry_in if execution.is_live else 0.0
+            raise RetryRequested(max_retries=step.retry.max_attempts - 1, seconds_to_wait=seconds)
         if aborts(step, record):
             failure = record.failure or {}
             raise Failure(

@@ -1,41 +1,60 @@
 """One attempt of one step: inputs filled in, run through the gate, outputs taken, all of it noted."""
 
-import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from runbook_defs.execution import StepRecord, StepStatus
-from runbook_defs.expressions import ExpressionError
 from runbook_defs.model import Step
-from runbook_defs.outputs import OutputError, select
+from runbook_defs.outputs import select
 from runbook_defs.templates import Template, compile_template
+from runbook_factory.conditions import condition, written
+from runbook_factory.failures import described
+from runbook_factory.for_each import as_items, run_at_once, run_in_turn
 from runbook_factory.recorder import Recorder
-from step_ops.errors import ErrorType, StepError
+from runbook_factory.retries import seconds_until_retry
 from step_ops.gate import Gate
 from step_ops.recording import record_exchange, record_read
 from step_ops.redaction import Redactor
-from step_ops.step_type import Result, StepType
+from step_ops.step_type import Records, Result, StepType
+
+# Makes the gate of the step, or of one item of its `for_each`, that begins so many seconds after it.
+GateFor = Callable[[int | None, float], Gate]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one doing of a step's body gave."""
+
+    result: Result
+    outputs: dict[str, Any]
+
+
+@dataclass(kw_only=True)
 class StepRun:
-    """What one attempt needs. `secrets` are the undeclared names that are secrets, not inputs."""
+    """What one attempt needs. `secrets` are the undeclared names that are secrets, not inputs.
+
+    `done` holds the items of a `for_each` that are done: an attempt made again does the others.
+    """
 
     step: Step
     step_type: StepType[Any]
     templates: Mapping[str, Template]
     secrets: frozenset[str]
-    gate: Gate
+    gate_for: GateFor
     recorder: Recorder
     redactor: Redactor
     position: int
     attempt: int
-    begins: float | None
+    begins: float | None  # on the virtual clock; None when live
+    done: MutableMapping[int, Piece]
+    measures: dict[str, float] = field(default_factory=dict)
+    _gates: list[tuple[float, int | None, Gate]] = field(default_factory=list)
 
-    def run(self, scope: Mapping[str, Any]) -> tuple[StepRecord, dict[str, Any]]:
+    def run(self, gate: Gate, scope: Mapping[str, Any]) -> tuple[StepRecord, dict[str, Any]]:
         """The record of the attempt, with nothing secret in it, and the outputs for later steps."""
+        self._gates.append((0.0, None, gate))
         record = StepRecord(
             step_id=self.step.id,
             type=self.step.type,
@@ -47,81 +66,132 @@ class StepRun:
         outputs: dict[str, Any] = dict.fromkeys(self.step.outputs)
         begun = False
         try:
-            inputs = self._inputs(scope)
-            record = self.recorder.clean(replace(record, inputs=inputs))
+            inputs = self._all_inputs(gate, scope)
+            texts = [written(each) for each in inputs]
+            shown = texts[0] if self.step.for_each is None else {"for_each": texts}
+            record = self.recorder.clean(replace(record, inputs=shown))
             self.recorder.begin_step(record, position=self.position)
             begun = True
-            result = self.step_type.run(self.step_type.parse(inputs), self.gate)
-            outputs = {name: select(spec, result.value) for name, spec in self.step.outputs.items()}
-            record = replace(
-                record,
-                status=StepStatus.SUCCESS,
-                outputs=outputs,
-                errors=result.errors,
-                records=vars(result.records) if result.records else None,
-                summary=self._summary(result, outputs, scope),
-            )
-        except (StepError, ExpressionError, OutputError) as error:
-            record = replace(record, status=StepStatus.FAILED, errors=(described(error),), outputs=outputs)
+            pieces = self._do(gate, inputs)
+            outputs = self._outputs(pieces)
+            record = self._succeeded(record, pieces, outputs, scope)
         except Exception as error:
-            record = replace(record, status=StepStatus.FAILED, errors=(_bug(error),), outputs=outputs)
+            record = self._failed(record, error, gate, dict.fromkeys(self.step.outputs))
         if not begun:  # filling the inputs failed: there is something to note all the same
             self.recorder.begin_step(self.recorder.clean(record), position=self.position)
-        return self._finished(record), outputs
+        return self._noted(record), outputs
 
-    def _inputs(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+    def _all_inputs(self, gate: Gate, scope: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The inputs of the step, or of each item."""
+        if self.step.for_each is None:
+            return [self._inputs(gate, scope)]
+        items = as_items(compile_template(self.step.for_each).render(scope))
+        return [self._inputs(gate, {**scope, "item": item}) for item in items]
+
+    def _inputs(self, gate: Gate, scope: Mapping[str, Any]) -> dict[str, Any]:
         filled: dict[str, Any] = {}
         for name, template in self.templates.items():
+            if self.step_type.is_expression((name,)):
+                filled[name] = condition(self.step.inputs[name], template, scope=scope)
+                continue
             names = {path[0] for found in template.found for path in found.expression.names}
-            secrets = {item: self.gate.secret(item) for item in sorted(names & self.secrets)}
+            secrets = {item: gate.secret(item) for item in sorted(names & self.secrets)}
             filled[name] = template.render({**scope, **secrets} if secrets else scope)
         return filled
 
-    def _summary(self, result: Result, outputs: Mapping[str, Any], scope: Mapping[str, Any]) -> str:
-        if self.step.summary is None:
-            return self.step_type.summary(result, outputs)
-        steps = {**scope["steps"], self.step.id: {"outputs": outputs, "status": "success"}}
-        return str(compile_template(self.step.summary).render({**scope, "steps": steps}))
+    def _do(self, gate: Gate, inputs: Sequence[dict[str, Any]]) -> list[Piece]:
+        if self.step.for_each is None:
+            return [self._piece(gate, inputs[0])]
 
-    def _finished(self, record: StepRecord) -> StepRecord:
-        keep = self.recorder.keep
+        def item(index: int, begins: float) -> tuple[Piece, float]:
+            own = self.gate_for(index, begins)
+            self._gates.append((begins, index, own))
+            return self._piece(own, inputs[index]), own.elapsed()
+
+        run = run_at_once if self.begins is None else run_in_turn
+        run(len(inputs), item, done=self.done, lanes=self.step.max_parallel or 1)
+        return [self.done[index] for index in range(len(inputs))]
+
+    def _piece(self, gate: Gate, inputs: dict[str, Any]) -> Piece:
+        result = self.step_type.run(self.step_type.parse(inputs), gate)
+        gate.check_time()
+        outputs = {name: select(spec, result.value) for name, spec in self.step.outputs.items()}
+        return Piece(result=result, outputs=outputs)
+
+    def _outputs(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        if self.step.for_each is None:
+            return pieces[0].outputs
+        return {name: [piece.outputs[name] for piece in pieces] for name in self.step.outputs}
+
+    def _succeeded(
+        self,
+        record: StepRecord,
+        pieces: Sequence[Piece],
+        outputs: dict[str, Any],
+        scope: Mapping[str, Any],
+    ) -> StepRecord:
+        counted = [piece.result.records for piece in pieces if piece.result.records]
+        return replace(
+            record,
+            status=StepStatus.SUCCESS,
+            outputs=outputs,
+            errors=tuple(error for piece in pieces for error in piece.result.errors),
+            records=_summed(counted) if counted else None,
+            summary=self._summary(pieces, outputs, scope),
+        )
+
+    def _summary(self, pieces: Sequence[Piece], outputs: Mapping[str, Any], scope: Mapping[str, Any]) -> str:
+        if self.step.summary is not None:
+            steps = {**scope["steps"], self.step.id: {"outputs": outputs, "status": "success"}}
+            return str(compile_template(self.step.summary).render({**scope, "steps": steps}))
+        if self.step.for_each is not None:
+            return f"{len(pieces)} item{'' if len(pieces) == 1 else 's'}"
+        return self.step_type.summary(pieces[0].result, outputs)
+
+    def _failed(
+        self, record: StepRecord, error: Exception, gate: Gate, outputs: dict[str, Any]
+    ) -> StepRecord:
+        failure = described(error)
+        wait = seconds_until_retry(self.step.retry, failure, attempt=self.attempt, chance=gate.random)
+        if wait is not None:
+            failure["retry_in"] = wait
+        return replace(record, status=StepStatus.FAILED, errors=(failure,), outputs=outputs)
+
+    def _noted(self, record: StepRecord) -> StepRecord:
+        """The finished record, with all that was said at the gates."""
+        keep, redactor = self.recorder.keep, self.redactor
+        exchanges: list[dict[str, Any]] = []
+        reads: list[dict[str, Any]] = []
+        for _, item, gate in self._gates:
+            of = {} if item is None else {"item": item}
+            exchanges += [
+                {**record_exchange(said, redactor=redactor, keep=keep), **of} for said in gate.exchanges
+            ]
+            reads += [{**record_read(read, redactor=redactor), **of} for read in gate.reads]
+            self.measures.update(gate.measures)
         record = self.recorder.clean(
             replace(
                 record,
                 completed_at=datetime.now(UTC),
-                seconds=round(self.gate.elapsed(), 6),
-                exchanges=tuple(
-                    record_exchange(item, redactor=self.redactor, keep=keep) for item in self.gate.exchanges
-                ),
-                reads=tuple(record_read(item, redactor=self.redactor) for item in self.gate.reads),
-                pictures=tuple(vars(item) for item in self.gate.pictures),
+                seconds=round(self._seconds(), 6),
+                exchanges=tuple(exchanges),
+                reads=tuple(reads),
+                pictures=tuple(vars(picture) for _, _, gate in self._gates for picture in gate.pictures),
             )
         )
         self.recorder.finish_step(record)
         return record
 
-
-def described(error: StepError | ExpressionError | OutputError) -> dict[str, Any]:
-    """A failure as the record and its readers hold it."""
-    match error:
-        case StepError():
-            kind, details = error.type, error.details
-        case ExpressionError():
-            kind, details = ErrorType.EXPRESSION, {}
-        case OutputError():
-            kind, details = ErrorType.DATA, {}
-    described = {"type": kind.value, "message": error.message, "failed": True}
-    return (
-        described | ({"hint": error.hint} if error.hint else {}) | ({"details": details} if details else {})
-    )
+    def _seconds(self) -> float:
+        """How long it took on the clock of the mode: live, from the start to now."""
+        if self.begins is None:
+            return self._gates[0][2].elapsed()
+        return max(begins + gate.elapsed() for begins, _, gate in self._gates)
 
 
-def _bug(error: Exception) -> dict[str, Any]:
-    """An error that no step type should let out: the record keeps where it came from."""
+def _summed(counts: Sequence[Records]) -> dict[str, int]:
     return {
-        "type": ErrorType.INTERNAL.value,
-        "message": f"{type(error).__name__}: {error}",
-        "hint": "this is a fault of the step type, not of the runbook",
-        "details": {"traceback": traceback.format_exception(error)[-8:]},
-        "failed": True,
+        "checked": sum(count.checked for count in counts),
+        "passed": sum(count.passed for count in counts),
+        "failed": sum(count.failed for count in counts),
     }
