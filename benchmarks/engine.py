@@ -35,14 +35,14 @@ from runbook_factory.project import Project
 from runbook_factory.request import RunRequest
 from runbook_factory.runs import run_runbook
 
-SIZES = (10, 50, 100, 200)
+SIZES = (10, 50, 200, 500)
 RUNS = 3
 
 
 def main() -> None:
     """Prints the table."""
     print("steps   ours s   ms/step   Dagster s   ms/step   ours/Dagster")
-    with _project() as project, stored_instance(project) as instance:
+    with project_on_postgres() as project, stored_instance(project) as instance:
         for size in SIZES:
             ours = _median(_our_run(project, instance, size))
             peer = _median(_dagster_run(instance, size))
@@ -64,7 +64,7 @@ def _median(run: Callable[[], None]) -> float:
 
 
 @contextmanager
-def _project() -> Iterator[Project]:
+def project_on_postgres() -> Iterator[Project]:
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
         project.runbooks.mkdir()

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from cli.commands import db, exec_, ls, run, show, test, validate
+from cli.commands import db, doctor, exec_, graph, init, ls, run, schema, show, test, validate
 from cli.errors import boundary
 
 # Commands are short: collecting garbage as often as by default costs a tenth of `rb validate`.
@@ -26,6 +26,10 @@ app.command("test")(test.test)
 app.command("run")(run.run)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
+app.command("init")(init.init)
+app.command("graph")(graph.graph)
+app.command("schema")(schema.schema)
+app.command("doctor")(doctor.doctor)
 app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(exec_.exec_)
 app.add_typer(db.app, name="db")
 

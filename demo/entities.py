@@ -61,6 +61,16 @@ _MISTAKES: dict[int, Callable[[Entity], Entity]] = {
     188: lambda entity: entity | {"name": ""},
 }
 
+# A second, shorter list, with records that break the schema in ways of their own: several mistakes
+# in one, a key too many, a wrong id, and a record that is none.
+_MALFORMED_COUNT = 100
+_MALFORMED: dict[int, Callable[[Entity], Any]] = {
+    7: lambda entity: entity | {"country": "Portugal", "confidence": 1.7, "classification": "SECRET"},
+    31: lambda entity: entity | {"alias": entity["name"]},
+    64: lambda entity: entity | {"id": "E-65"},
+    98: lambda entity: None,
+}
+
 
 class UnknownCountryError(Exception):
     """An entity names a country that the enrichment has no region for."""
@@ -76,6 +86,13 @@ def entities() -> list[Entity]:
 def valid_entities() -> list[Entity]:
     """The 195 entities that fit the schema, in the same order."""
     return [entity for place, entity in enumerate(_flawless()) if place not in _MISTAKES]
+
+
+def malformed_entities() -> tuple[list[Any], list[Entity]]:
+    """100 records, four of them malformed beyond use, and the 96 that fit the schema."""
+    flawless = _flawless()[:_MALFORMED_COUNT]
+    sent = [_MALFORMED[place](item) if place in _MALFORMED else item for place, item in enumerate(flawless)]
+    return sent, [entity for place, entity in enumerate(flawless) if place not in _MALFORMED]
 
 
 def enrich(entity: Entity) -> Entity:

@@ -1,4 +1,4 @@
-"""`python -m demo.smoke`: the main road end to end: validate, test, a live run, its record.
+"""`python -m demo.smoke`: the main road end to end: validate, test, live runs, their records.
 
 Each command is printed and really run; the first that fails ends it.
 """
@@ -6,13 +6,17 @@ Each command is printed and really run; the first that fails ends it.
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from demo.app import DEFAULT_TOKEN
+from demo.warehouse import AS_OF, as_url, make
 from demo.world import MissingPart, pushgateway, upstream
 
-RUNBOOK = "rb-001-entity-enrichment"
+ENRICHMENT = "rb-001-entity-enrichment"
+QUALITY = "dq-001-data-quality"
+POLICY = "gov-001-policy-simulation"
 PAGE_PORT = 3000  # where the runbook's own page address points
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,24 +25,40 @@ def main() -> None:
     """Walks the road; exits with 1 at the first command that fails."""
     was_running = (ROOT / ".runbook" / "pg" / "postmaster.pid").exists()
     try:
-        _rb("validate", "--strict", RUNBOOK)
-        _rb("test", RUNBOOK, "--fixture", "fixtures/golden-scenarios.json")
-        with upstream(port=PAGE_PORT) as api, pushgateway() as metrics:
-            where = {
-                "SOURCE_API_URL": f"{api}/api/entities",
-                "API_BASE_URL": api,
-                "API_TOKEN": DEFAULT_TOKEN,
-                "PUSHGATEWAY_URL": metrics,
-            }
-            last = _rb("run", RUNBOOK, environment=where)
-        _rb("ls", "--limit", "3")
-        _rb("show", last.split()[-1])
+        _rb("validate", "--strict")
+        _rb("test", ENRICHMENT, "--fixture", "fixtures/golden-scenarios.json")
+        _rb("test", "--all")
+        last = _run_live()
+        _rb("ls", "--limit", "5")
+        _rb("show", last)
     except MissingPart as missing:
         sys.exit(f"smoke: {missing}")
     finally:
         if not was_running:
             _rb("db", "stop")
     print("\nsmoke: all well")
+
+
+def _run_live() -> str:
+    """Runs every shipped runbook against the demo; gives the name of an execution with a screenshot."""
+    with (
+        upstream(port=PAGE_PORT) as api,
+        pushgateway() as metrics,
+        tempfile.TemporaryDirectory(prefix="smoke-") as folder,
+    ):
+        warehouse = as_url(f"{folder}/warehouse.db")
+        make(warehouse)
+        where = {
+            "SOURCE_API_URL": f"{api}/api/entities",
+            "API_BASE_URL": api,
+            "API_TOKEN": DEFAULT_TOKEN,
+            "PUSHGATEWAY_URL": metrics,
+            "WAREHOUSE_URL": warehouse,
+        }
+        _rb("run", QUALITY, "-i", f"as_of={int(AS_OF.timestamp())}", environment=where)
+        _rb("run", POLICY, environment=where)
+        last = _rb("run", ENRICHMENT, environment=where)
+    return last.split()[-1]
 
 
 def _rb(*arguments: str, environment: Mapping[str, str] | None = None) -> str:

@@ -15,6 +15,15 @@ LOGIN_PAGE = (
     "<h1>Sign in</h1><p>Your session has ended.</p></html>"
 )
 
+Path = Literal[
+    "/api/entities",
+    "/api/policies/entity-retention",
+    "/api/simulations",
+    "/api/tickets",
+    "/graphql",
+    "/entities",
+]
+
 
 class Answer(StrEnum):
     """What comes back in place of the real answer."""
@@ -29,7 +38,7 @@ class Switch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    path: Literal["/api/entities", "/graphql", "/entities"]
+    path: Path
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: Annotated[int, Field(ge=0, le=3600)] | None = None
     delay_seconds: Annotated[float, Field(ge=0, le=600)] | None = None

@@ -16,6 +16,7 @@ class Status(StrEnum):
 
 
 CANCELLED = "cancelled"  # the reason of an execution that was told to stop
+PROBE = "assumptions."  # how the name of what an assumption asks begins, in records and cassettes
 
 
 class StepStatus(StrEnum):
@@ -44,7 +45,7 @@ class AssumptionResult:
 
     id: str
     met: bool
-    how: str  # attested, checked, stated by the fixture
+    how: str  # attested, checked, probed, stated by the fixture
     reason: str = ""
 
 
@@ -95,7 +96,10 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionRecord:
-    """One execution of a runbook, with its steps in the order of the definition."""
+    """One execution of a runbook, with its steps in the order of the definition.
+
+    `probes` is what its assumptions asked the world; they are no steps of the runbook.
+    """
 
     id: str
     runbook_id: str
@@ -113,6 +117,7 @@ class ExecutionRecord:
     inputs: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     steps: tuple[StepRecord, ...] = ()
+    probes: tuple[StepRecord, ...] = ()
 
     @property
     def short_name(self) -> str:

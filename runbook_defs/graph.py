@@ -48,3 +48,17 @@ def leaves(edges: Mapping[str, Sequence[str]]) -> frozenset[str]:
     """The steps that nothing depends on."""
     used = {up for ups in edges.values() for up in ups}
     return frozenset(edges) - used
+
+
+def levels(edges: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The steps by how long a chain leads to them: those of one level do not wait for each other.
+
+    Raises `graphlib.CycleError` where there is a cycle.
+    """
+    depth: dict[str, int] = {}
+    for step in graphlib.TopologicalSorter(edges).static_order():
+        depth[step] = 1 + max((depth[up] for up in edges[step]), default=-1)
+    found: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for step in edges:
+        found[depth[step]].append(step)
+    return found

@@ -84,14 +84,22 @@ class Input(Part):
         return "default" not in self.model_fields_set
 
 
+class Probe(Part):
+    """A question to the world before step one; `expect` is an expression over its `response`."""
+
+    type: Filled
+    inputs: dict[str, Any] = {}
+    expect: Filled
+
+
 class Assumption(Part):
-    """Something that must hold before step one: attested by whoever starts the run, or checked."""
+    """Something that must hold before step one: attested by whoever starts the run, checked, or asked for."""
 
     id: Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
     description: Text = ""
     attested: Flag | None = None
     check: Filled | None = None
-    probe: dict[str, Any] | None = None
+    probe: Probe | None = None
 
 
 class OwnKpi(Part):

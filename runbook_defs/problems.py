@@ -44,6 +44,9 @@ class Code(StrEnum):
     UNKNOWN_STEP_INPUT = "RB207"
     MISSING_STEP_INPUT = "RB208"
     WRONG_STEP_INPUT = "RB209"
+    BROKEN_STEP_TYPE = "RB210"
+    UNSAFE_RETRY = "RB211"
+    FOR_EACH = "RB212"
 
     UNKNOWN_STEP = "RB301"
     NOT_UPSTREAM = "RB302"
@@ -65,6 +68,7 @@ class Code(StrEnum):
 
     NO_PACK = "RB601"
     PACK = "RB602"
+    NOT_MADE = "RB603"
 
     NOT_BUILT = "RB901"
 

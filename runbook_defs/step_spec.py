@@ -5,8 +5,9 @@ from typing import Any, Literal, Protocol
 
 from runbook_defs.source import Location
 
-# Where inside the step's inputs, what kind of thing is wrong, and the sentence.
-InputProblem = tuple[Location, Literal["unknown", "missing", "wrong"], str]
+# Where inside the step's inputs, what kind of thing is wrong, and the sentence. A fixed text may hold no
+# expression.
+InputProblem = tuple[Location, Literal["unknown", "missing", "wrong", "fixed"], str]
 
 
 class StepSpec(Protocol):
@@ -27,8 +28,16 @@ class StepSpec(Protocol):
         """The names of its inputs, for hints."""
         ...
 
+    def names_at(self, location: Location) -> tuple[str, ...]:
+        """The names that may stand in the mapping at this place of the inputs; none when it takes any."""
+        ...
+
     def input_problems(self, inputs: Mapping[str, Any]) -> Iterable[InputProblem]:
         """What is wrong with these inputs as they stand; expressions appear as their text."""
+        ...
+
+    def effect_of(self, inputs: Mapping[str, Any], query_text: str) -> str:
+        """`read`, `write` or `telemetry`, for these inputs and the text of their query file."""
         ...
 
     def is_secret(self, location: Location) -> bool:
@@ -37,4 +46,8 @@ class StepSpec(Protocol):
 
     def is_file(self, location: Location) -> bool:
         """Whether the text at this place may name a file beside the runbook."""
+        ...
+
+    def is_expression(self, location: Location) -> bool:
+        """Whether at this place stands an expression that the step evaluates itself, with `response`."""
         ...

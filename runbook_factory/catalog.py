@@ -10,6 +10,7 @@ from typing import Any
 
 from runbook_defs.check import Checked, check_document
 from runbook_defs.checks.steps import FILE_ENDINGS, resolve_inside
+from runbook_defs.execution import PROBE
 from runbook_defs.model import Runbook, Step
 from runbook_defs.problems import Code, Problem, Severity, did_you_mean
 from runbook_defs.source import load_document
@@ -56,16 +57,34 @@ class LoadedRunbook:
         return {step.id: (position, step) for position, step in enumerate(self.runbook.steps)}
 
     @cached_property
+    def probes(self) -> dict[str, Step]:
+        """What each probed assumption asks, as a step called `assumptions.<id>` that gives its result."""
+        return {
+            item.id: Step.model_construct(
+                id=f"{PROBE}{item.id}",
+                type=item.probe.type,
+                inputs=item.probe.inputs,
+                outputs={"response": "$"},
+            )
+            for item in self.runbook.assumptions
+            if item.probe is not None
+        }
+
+    @property
+    def _all_steps(self) -> list[Step]:
+        return [*self.runbook.steps, *self.probes.values()]
+
+    @cached_property
     def step_types(self) -> dict[str, StepType[Any]]:
-        """The step type of each step."""
+        """The step type of each step and probe."""
         known = step_types()
-        return {step.id: known[step.type] for step in self.runbook.steps}
+        return {step.id: known[step.type] for step in self._all_steps}
 
     @cached_property
     def files(self) -> dict[str, bytes]:
         """The files that steps name, by name."""
         found: dict[str, bytes] = {}
-        for step in self.runbook.steps:
+        for step in self._all_steps:
             for name, value in step.inputs.items():
                 is_name = isinstance(value, str) and value.endswith(FILE_ENDINGS)
                 if is_name and self.step_types[step.id].is_file((name,)):
@@ -83,10 +102,10 @@ class LoadedRunbook:
 
     @cached_property
     def templates(self) -> dict[str, dict[str, Template]]:
-        """For each step, each input compiled."""
+        """For each step and probe, each input compiled."""
         return {
             step.id: {name: compile_template(value) for name, value in step.inputs.items()}
-            for step in self.runbook.steps
+            for step in self._all_steps
         }
 
     def effect(self, step: Step) -> Effect:

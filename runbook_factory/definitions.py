@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,19 +18,23 @@ from dagster import (
 from runbook_defs.problems import Problem
 from runbook_factory.catalog import load_all
 from runbook_factory.jobs import build_job, job_name
-from runbook_factory.project import Project
+from runbook_factory.project import Project, ProjectError
 
 _log = logging.getLogger("runbook")
 
 
-def build_definitions(root: Path) -> Definitions:
-    """A job for every runbook under `root/runbooks`.
+def build_definitions(root: Path, *, only: Iterable[str] | None = None) -> Definitions:
+    """A job for every runbook under `root/runbooks`, or for `only` those of these ids.
 
     A file with errors becomes one error in the log and a job that says what is wrong and cannot run;
-    the others load.
+    the others load. Raises `ProjectError` when there is no folder `runbooks/`, or not a runbook named.
+    Bring them into a project of your own with `Definitions.merge`.
     """
     root = root.resolve()
-    good, broken = load_all(Project(root))
+    project = Project(root)
+    if not project.runbooks.is_dir():
+        raise ProjectError(f"{root} has no folder runbooks/", hint="name the folder that holds runbooks/")
+    good, broken = load_all(project, None if only is None else dict.fromkeys(only))
     for path, problems in broken.items():
         _log.error("%s does not load:\n%s", path.relative_to(root), _lines(problems, root))
     return Definitions(

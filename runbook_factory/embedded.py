@@ -27,6 +27,18 @@ def stop(state: Path) -> bool:
     return True
 
 
+def is_running(state: Path) -> bool:
+    """Whether the server of the state folder is up; a file left by one that crashed does not count."""
+    try:
+        first, *_ = (state / "pg" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        os.kill(int(first), 0)
+    except PermissionError:  # it is another user's: the file, or the process
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _started(state: Path) -> Any:
     server = _server(state)
     server.start()

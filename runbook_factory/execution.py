@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ from runbook_defs.execution import (
 )
 from runbook_defs.expressions import ExpressionError
 from runbook_defs.kpis import evaluate_kpis
-from runbook_defs.model import OnFailure, Step
+from runbook_defs.model import Assumption, OnFailure, Step
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
 from runbook_factory.catalog import LoadedRunbook
@@ -43,6 +43,7 @@ from step_ops.live import LiveWorld
 from step_ops.playback import Playback
 from step_ops.redaction import Redactor
 from step_ops.secrets import SecretProvider
+from step_ops.step_type import Effect
 
 # Set by the executor for the threads of one run, so that an op finds what it belongs to.
 current_execution: ContextVar["Execution"] = ContextVar("current_execution")
@@ -78,6 +79,8 @@ class Execution:
     # What expressions see of steps: filled as they end, so that no step costs more for those before it.
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     assumptions: tuple[AssumptionResult, ...] = ()
+    probes: list[StepRecord] = field(default_factory=list)
+    ready: float = 0.0  # when the first step may begin, on the virtual clock: after the probes
     # When the next attempt of a step begins, and the items of its `for_each` that are done.
     resumes: dict[str, float] = field(default_factory=dict)
     items: dict[str, dict[int, Piece]] = field(default_factory=dict)
@@ -97,24 +100,39 @@ class Execution:
     def check_assumptions(self) -> None:
         """Looks at every assumption; raises `Aborted` when one is not met."""
         stated = self.cassette.fixture.assumptions if self.cassette else None
-        self.assumptions = check_assumptions(
+        found = check_assumptions(
             self.runbook.runbook.assumptions,
             deny=self.request.deny,
             stated=stated,
             actor=self.actor.name,
             scope=self._scope(duration=0.0),
+            ask=self._ask,
         )
+        # A reason may quote what the world answered.
+        self.assumptions = tuple(replace(item, reason=self.redactor.text(item.reason)) for item in found)
         for result in self.assumptions:
             self.emit(AssumptionChecked(result=result))
         unmet = [result for result in self.assumptions if not result.met]
         if unmet:
             raise Aborted("; ".join(f"assumption {item.id!r} is not met: {item.reason}" for item in unmet))
 
+    def _ask(self, item: Assumption) -> tuple[StepRecord, Any]:
+        """What the world answers to the probe of an assumption, after those before it."""
+        step = self.runbook.probes[item.id]
+        position = len(self.probes) - len(self.runbook.probes)  # before the first step, in order
+        gate = self._step_gate(step, None, self.ready)
+        scope = self._scope(duration=self._duration(step, gate, self.ready), gate=gate)
+        run = self._run_of(step, position=position, attempt=1, begins=self.ready)
+        record, outputs = run.run(gate, scope)
+        self.probes.append(record)
+        self.ready += record.seconds
+        return record, outputs["response"]
+
     def run_step(self, step_id: str, *, attempt: int) -> StepRecord:
         """Runs one attempt of a step, or skips it."""
         position, step = self.runbook.steps[step_id]
         begins = self.resumes.get(
-            step.id, max((self.ends.get(up, 0.0) for up in step.depends_on), default=0.0)
+            step.id, max((self.ends.get(up, 0.0) for up in step.depends_on), default=self.ready)
         )
         self.emit(StepStarted(step_id=step.id, type=step.type))
         gate = self._step_gate(step, None, begins)
@@ -122,19 +140,7 @@ class Execution:
         scope = self._scope(duration=duration, gate=gate)
         record = self._skipped(step, scope, attempt, begins)
         if record is None:
-            run = StepRun(
-                step=step,
-                step_type=self.runbook.step_types[step.id],
-                templates=self.runbook.templates[step.id],
-                secrets=frozenset(self.runbook.checked.uses.secrets),
-                gate_for=lambda item, later: self._step_gate(step, item, begins + later),
-                recorder=self.recorder,
-                redactor=self.redactor,
-                position=position,
-                attempt=attempt,
-                begins=None if self.is_live else begins,
-                done=self.items.setdefault(step.id, {}),
-            )
+            run = self._run_of(step, position=position, attempt=attempt, begins=begins)
             record, outputs = run.run(gate, scope)
             self.measures.update(run.measures)
         else:
@@ -147,6 +153,21 @@ class Execution:
         self.resumes[step.id] = self.ends[step.id] + (record.retry_in or 0.0)
         self.emit(StepFinished(record=record))
         return record
+
+    def _run_of(self, step: Step, *, position: int, attempt: int, begins: float) -> StepRun:
+        return StepRun(
+            step=step,
+            step_type=self.runbook.step_types[step.id],
+            templates=self.runbook.templates[step.id],
+            secrets=frozenset(self.runbook.checked.uses.secrets),
+            gate_for=lambda item, later: self._step_gate(step, item, begins + later),
+            recorder=self.recorder,
+            redactor=self.redactor,
+            position=position,
+            attempt=attempt,
+            begins=None if self.is_live else begins,
+            done=self.items.setdefault(step.id, {}),
+        )
 
     def finish(self, *, reason: str = "") -> ExecutionRecord:
         """Gives the verdict and notes it; `reason` says why the execution ended early, if it did."""
@@ -187,6 +208,7 @@ class Execution:
             inputs=self.redactor.data(dict(self.inputs)),
             environment=dict(fingerprint()),
             steps=tuple(steps),
+            probes=tuple(self.probes),
         )
         unreached = [(position, step) for position, step in enumerate(steps) if step.step_id not in reached]
         self.recorder.finish(record, unreached=unreached)
@@ -208,9 +230,11 @@ class Execution:
     def _elapsed(self) -> float:
         if self.is_live:
             return time.monotonic() - self._began
-        return max(self.ends.values(), default=0.0)
+        return max(self.ends.values(), default=self.ready)
 
-    def gate(self, key: str, *, begins: float, timeout: float | None = None) -> Gate:
+    def gate(
+        self, key: str, *, begins: float, effect: Effect = Effect.READ, timeout: float | None = None
+    ) -> Gate:
         """A gate of this execution. `key` is what a cassette calls it: `step`, `step[0]`."""
         files = Folder(self.runbook.folder)
         world: World
@@ -237,6 +261,7 @@ class Execution:
             execution=self.id,
             redactor=self.redactor,
             shelf=shelf,
+            effect=effect,
             timeout=timeout,
         )
 
@@ -244,7 +269,8 @@ class Execution:
         key = step.id if item is None else f"{step.id}[{item}]"
         # What the items take is theirs: the timeout holds for each of them, not for their sum.
         own = item is not None or step.for_each is None
-        return self.gate(key, begins=begins, timeout=step.timeout_seconds if own else None)
+        timeout = step.timeout_seconds if own else None
+        return self.gate(key, begins=begins, effect=self.runbook.effect(step), timeout=timeout)
 
     def _duration(self, step: Step, gate: Gate, begins: float) -> float:
         """Seconds since the start, as this step sees them; live, a recorded read when it is used."""

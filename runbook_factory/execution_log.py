@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine, Row, text
 
 from runbook_defs.execution import (
+    PROBE,
     Actor,
     AssumptionResult,
     ExecutionRecord,
@@ -77,7 +79,11 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
             ),
             {"id": execution_id},
         ).all()
-    return _execution(row, tuple(_step(step) for step in steps))
+    records = tuple(_step(step) for step in steps)
+    return replace(
+        _execution(row, tuple(step for step in records if not step.step_id.startswith(PROBE))),
+        probes=tuple(step for step in records if step.step_id.startswith(PROBE)),
+    )
 
 
 def _find(engine: Engine, name: str) -> UUID:

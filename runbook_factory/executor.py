@@ -9,6 +9,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 from dagster import DagsterEvent, Executor, ExecutorDefinition, MetadataValue
@@ -26,6 +27,7 @@ from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._utils.interrupts import pop_captured_interrupt
 
 from runbook_defs.execution import CANCELLED, Status
 from runbook_factory.catalog import LoadedRunbook
@@ -89,7 +91,7 @@ class ThreadExecutor(Executor):
         execution = open_execution(self._runbook, context.dagster_run)
         current_execution.set(execution)
         try:
-            execution.check_assumptions()
+            _check_assumptions(context, execution)
             yield _assumptions_event(context, execution)
             with execution_plan.start(
                 retry_mode=context.retry_mode, max_concurrent=MAX_PARALLEL_STEPS
@@ -99,6 +101,37 @@ class ThreadExecutor(Executor):
             _settle(context, execution, reason=_reason(error))
             raise
         _settle(context, execution)
+
+
+def _check_assumptions(context: PlanExecutionContext, execution: Execution) -> None:
+    """Looks at the assumptions; where the world is asked, not in this thread, which hears of interrupts."""
+    if not execution.runbook.probes:
+        execution.check_assumptions()
+        return
+    checked: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            execution.check_assumptions()
+            checked.set_result(None)
+        except BaseException as error:
+            checked.set_exception(error)
+
+    run = contextvars.copy_context().run
+    threading.Thread(target=run, args=(work,), name="assumptions", daemon=True).start()
+    while not wait([checked], TICK_SECONDS).done:
+        if pop_captured_interrupt():
+            execution.cancelled.set()
+            _say_canceling(context)
+            wait([checked], GRACE_SECONDS)
+            raise DagsterExecutionInterruptedError(CANCELLED)
+    checked.result()
+
+
+def _say_canceling(context: PlanExecutionContext) -> None:
+    run = context.instance.get_run_by_id(context.run_id)
+    if run is not None and run.status is not DagsterRunStatus.CANCELING:
+        context.instance.report_run_canceling(run, message="Interrupted.")
 
 
 def _reason(error: BaseException) -> str:
@@ -211,9 +244,7 @@ class _Steps:
     def _interrupted(self) -> Iterator[DagsterEvent]:
         """Asks running steps to stop, gives them a moment, and ends the run as cancelled."""
         self.execution.cancelled.set()
-        run = self.context.instance.get_run_by_id(self.context.run_id)
-        if run is not None and run.status is not DagsterRunStatus.CANCELING:
-            self.context.instance.report_run_canceling(run, message="Interrupted.")
+        _say_canceling(self.context)
         waited = 0.0
         while self.running and waited < GRACE_SECONDS:
             before = len(self.running)

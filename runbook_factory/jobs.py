@@ -31,7 +31,7 @@ from dagster import (
 from runbook_defs.execution import StepRecord
 from runbook_defs.model import Runbook, Step
 from runbook_factory.catalog import LoadedRunbook
-from runbook_factory.execution import aborts, current_execution
+from runbook_factory.execution import aborts, current_execution, listener
 from runbook_factory.executor import runbook_executor
 
 _CONFIG_TYPES: dict[str, Any] = {
@@ -44,10 +44,13 @@ _CONFIG_TYPES: dict[str, Any] = {
 }
 
 
-def _silent_logger(context: InitLoggerContext) -> logging.Logger:
-    silent = logging.Logger("runbook.silent")
-    silent.addHandler(logging.NullHandler())
-    return silent
+def _console_logger(context: InitLoggerContext) -> logging.Logger:
+    """Failures on stderr, for Dagster's own commands; nothing where `rb` tells what happens."""
+    console = logging.Logger("runbook.console")
+    handler = logging.NullHandler() if listener.get() is not None else logging.StreamHandler()
+    handler.setLevel(logging.ERROR)
+    console.addHandler(handler)
+    return console
 
 
 def job_name(runbook_id: str) -> str:
@@ -75,12 +78,11 @@ def build_job(runbook: LoadedRunbook) -> JobDefinition:
         description=_description(model),
         config=ConfigMapping(
             config_schema=_config_schema(runbook),
-            config_fn=lambda config: {"loggers": {"silent": {}}},
+            config_fn=lambda config: {"loggers": {"console": {}}},
         ),
         logger_defs={
-            "silent": LoggerDefinition(
-                _silent_logger,
-                description="Prints nothing: events are stored, and the terminal belongs to `rb`.",
+            "console": LoggerDefinition(
+                _console_logger, description="Failures on stderr; all events are stored."
             )
         },
         executor_def=runbook_executor(runbook),

@@ -101,15 +101,15 @@ def _check_deployment(runbook: LoadedRunbook, connections: Connections, secrets:
 
     Known before step one, it costs nothing; found by the fourth step, it leaves three done.
     """
-    asked: list[Callable[[], str]] = [
+    asked: list[Callable[[], object]] = [
         partial(secrets.get, name)
         for name, use in runbook.checked.uses.secrets.items()
         if _surely_runs(runbook, use.location)
     ]
-    for step in runbook.runbook.steps:
+    for step in [*runbook.probes.values(), *runbook.runbook.steps]:
         name = connection_of(runbook.step_types[step.id], step.inputs)
         if name is not None and step.when is None:
-            asked.append(partial(connections.url, name))
+            asked.append(partial(connections.check, name, secret=secrets.get))
     missing = dict.fromkeys(reason for ask in asked for reason in _lacking(ask))
     if missing:
         raise StepError(ErrorType.CONFIG, "; ".join(missing))
@@ -119,11 +119,13 @@ def _surely_runs(runbook: LoadedRunbook, location: Location) -> bool:
     match location:
         case ("steps", int(index), *_):
             return runbook.runbook.steps[index].when is None
+        case ("assumptions", *_):
+            return True
         case _:
             return False
 
 
-def _lacking(ask: Callable[[], str]) -> list[str]:
+def _lacking(ask: Callable[[], object]) -> list[str]:
     try:
         ask()
     except StepError as error:

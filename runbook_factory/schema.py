@@ -13,7 +13,7 @@ class NewerSchema(Exception):
 
 def ensure(engine: Engine) -> None:
     """Makes or upgrades the tables; costs one query when they are up to date."""
-    if _revision(engine) == HEAD:
+    if revision(engine) == HEAD:
         return
     _upgrade(engine)
 
@@ -36,9 +36,10 @@ def _upgrade(engine: Engine) -> None:
             raise NewerSchema(f"the tables are of a newer version of this program: {error}") from None
 
 
-def _revision(engine: Engine) -> str | None:
+def revision(engine: Engine) -> str | None:
+    """The revision that the tables are at; None where there are none."""
     with engine.connect() as connection:
         if connection.scalar(text("SELECT to_regclass('runbook.alembic_version')")) is None:
             return None
-        revision: str | None = connection.scalar(text("SELECT version_num FROM runbook.alembic_version"))
-        return revision
+        found: str | None = connection.scalar(text("SELECT version_num FROM runbook.alembic_version"))
+        return found

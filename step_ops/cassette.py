@@ -31,17 +31,18 @@ class _Part(BaseModel):
 
 
 class Expectation(_Part):
-    """What the step must have sent; what is not stated is not checked."""
+    """What the step must have sent; what is not stated is not checked. `sql` goes with `params`."""
 
     method: str | None = None
     url: str | None = None
     params: dict[str, Any] | None = None
     headers: dict[str, str] | None = None
     body: Any = None
+    sql: str | None = None
 
 
 class Entry(_Part):
-    """One exchange: an HTTP answer, an HTTP error, rows, or a page."""
+    """One exchange: an HTTP answer, rows, an error of either kind, or a page."""
 
     takes_seconds: Annotated[float, Field(ge=0, le=10_000_000)] = 0
     status: Annotated[int, Field(ge=100, le=599)] | None = None
@@ -52,6 +53,7 @@ class Entry(_Part):
     body_file: str | None = None
     error: Literal["timeout", "refused", "reset", "tls"] | str | None = None
     rows: list[dict[str, Any]] | None = None
+    count: Annotated[int, Field(ge=0)] | None = None
     page: str | None = None
     expect: Expectation | None = None
     # What only records hold: the request, and large bodies by digest.
@@ -61,14 +63,20 @@ class Entry(_Part):
 
     @property
     def kind(self) -> str:
-        """http, sql or page."""
+        """http, sql or page; error when it may be http or sql."""
         if self.page is not None or self.picture_digest is not None:
             return "page"
-        return "sql" if self.rows is not None else "http"
+        if self.error is not None:
+            return "error"
+        return "http" if self.status is not None else "sql"
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Entry":
         said = [key for key in _KINDS if getattr(self, key) is not None]
+        if not said and self.body_digest is not None:
+            return self  # rows of a record, too large to stand in it
+        if self.count is not None and self.rows is None:
+            raise ValueError("`count` is how many rows were written: it stands beside `rows`")
         if len(said) != 1:
             raise ValueError("an exchange has exactly one of status, error, rows, page")
         bodies = self.model_fields_set & _BODIES
@@ -117,7 +125,7 @@ class Cassette:
                     hint=f'add an entry to "steps": {{"{step}": [...]}} in {self.path.name}',
                 )
             entry = entries[position]
-            if entry.kind != kind:
+            if entry.kind != kind and not (entry.kind == "error" and kind in {"http", "sql"}):
                 raise StepError(
                     ErrorType.CASSETTE,
                     f"step {step!r} sent {request}, but entry {position + 1} of the fixture is {entry.kind}",
@@ -146,6 +154,18 @@ class Cassette:
         if entry.text is not None:
             return entry.text.encode()
         return json.dumps(entry.json_).encode() if "json_" in entry.model_fields_set else b""
+
+    def rows(self, entry: Entry) -> list[dict[str, Any]]:
+        """The rows of an SQL answer; raises `StepError` of type `cassette` when they cannot be had."""
+        if entry.rows is not None:
+            return entry.rows
+        if entry.body_digest is None or self.bodies is None:
+            raise StepError(ErrorType.CASSETTE, "the rows are in the body of a record, which is not here")
+        try:
+            rows: list[dict[str, Any]] = json.loads(self.bodies(entry.body_digest))
+        except ValueError:
+            raise StepError(ErrorType.CASSETTE, "the rows were cut when they were recorded") from None
+        return rows
 
     def page(self, entry: Entry) -> bytes:
         """The document of a page; raises `StepError` of type `file`, or `cassette` when it has none."""

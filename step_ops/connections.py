@@ -2,18 +2,20 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from step_ops.errors import ErrorType, StepError
-from step_ops.step_type import StepType
+from step_ops.step_type import StepConfig, StepType
 
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_IN_DATABASE = re.compile(rf"""\$\{{ *secret\( *(?:'([^'"]+)'|"([^'"]+)") *\) *\}}|{_NAME.pattern}""")
 
 
 class _Connection(BaseModel):
@@ -27,6 +29,13 @@ class HttpConnection(_Connection):
     base_url: str
 
 
+class SqlConnection(_Connection):
+    """A database. Its address may hold a password, so it is never shown."""
+
+    type: Literal["sql"]
+    url: str
+
+
 class PushgatewayConnection(_Connection):
     """Where metrics are pushed."""
 
@@ -34,7 +43,8 @@ class PushgatewayConnection(_Connection):
     url: str
 
 
-Connection = Annotated[HttpConnection | PushgatewayConnection, Field(discriminator="type")]
+_Kind = HttpConnection | PushgatewayConnection | SqlConnection
+Connection = Annotated[_Kind, Field(discriminator="type")]
 _FILE = TypeAdapter(dict[Literal["connections"], dict[str, Connection]])
 
 
@@ -42,11 +52,51 @@ _FILE = TypeAdapter(dict[Literal["connections"], dict[str, Connection]])
 class Connections:
     """Named connections; `${NAME}` in an address is read from the environment when it is used."""
 
-    named: Mapping[str, HttpConnection | PushgatewayConnection]
+    named: Mapping[str, _Kind]
     source: str = "connections.yaml"
 
     def url(self, name: str) -> str:
         """The address of the connection `name`; raises `StepError` of type `config` when there is none."""
+        connection = self._get(name)
+        if isinstance(connection, SqlConnection):
+            # Joined to a path and sent to, it would end up in messages with its password.
+            raise StepError(
+                ErrorType.CONFIG,
+                f"connection {name!r} is a database, and takes no HTTP requests",
+                hint="name one of type http or pushgateway",
+            )
+        address = connection.base_url if isinstance(connection, HttpConnection) else connection.url
+        return _NAME.sub(lambda match: self._variable(match[1], name), address)
+
+    def database(self, name: str, *, secret: Callable[[str], str]) -> str:
+        """The address of the database `name`, with what its `${secret('...')}` stand for.
+
+        A secret that is part of an address is quoted for it. Never show what comes back. Raises `StepError`.
+        """
+        connection = self._get(name)
+        if not isinstance(connection, SqlConnection):
+            raise StepError(
+                ErrorType.CONFIG,
+                f"connection {name!r} is of type {connection.type}, not a database",
+                hint=f"name one of type sql in {self.source}",
+            )
+
+        def found(match: re.Match[str]) -> str:
+            if match[3]:
+                return self._variable(match[3], name)
+            value = secret(match[1] or match[2])
+            return value if match[0] == connection.url.strip() else quote(value, safe="")
+
+        return _IN_DATABASE.sub(found, connection.url)
+
+    def check(self, name: str, *, secret: Callable[[str], str]) -> None:
+        """Raises `StepError` unless the connection is there with all that its address needs."""
+        if isinstance(self._get(name), SqlConnection):
+            self.database(name, secret=secret)
+        else:
+            self.url(name)
+
+    def _get(self, name: str) -> _Kind:
         connection = self.named.get(name)
         if connection is None:
             known = ", ".join(self.named) or "none"
@@ -55,8 +105,7 @@ class Connections:
                 f"there is no connection {name!r} in {self.source}",
                 hint=f"connections are: {known}",
             )
-        address = connection.base_url if isinstance(connection, HttpConnection) else connection.url
-        return _NAME.sub(lambda match: self._variable(match[1], name), address)
+        return connection
 
     def _variable(self, variable: str, name: str) -> str:
         value = os.environ.get(variable)
@@ -71,7 +120,16 @@ class Connections:
 
 def connection_of(step_type: StepType[Any], inputs: Mapping[str, Any]) -> str | None:
     """The connection that a step with these inputs will use, where that is known before it runs."""
-    field = step_type.config.model_fields.get("connection")
+    config, request = step_type.config_at(("request",)), inputs.get("request")
+    if config is not None:
+        if not isinstance(request, Mapping) or "url" in request:
+            return None
+        return _connection_of(config, request)
+    return _connection_of(step_type.config, inputs)
+
+
+def _connection_of(config: type[StepConfig], inputs: Mapping[str, Any]) -> str | None:
+    field = config.model_fields.get("connection")
     name = inputs.get("connection", field.default if field else None)
     endpoint = str(inputs.get("endpoint", ""))
     decided_later = "${" in str(name) or endpoint.startswith("${")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from step_ops.errors import ErrorType, StepError
+from step_ops.secrets import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +92,47 @@ class PageShot:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SqlRequest:
+    """One SQL statement for the named `connection`. `params` are bound to its `:names`; they may hold
+    `Secret` values.
+
+    `read_only` is the database's to keep, and the gate's to decide. `timeout` is the whole exchange, in
+    seconds; more than `max_rows` rows are an error.
+    """
+
+    connection: str
+    query: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    read_only: bool = True
+    max_rows: int = 10_000
+    timeout: float = 30.0
+
+    @property
+    def place(self) -> str:
+        """How a sentence names the database."""
+        return f"database {self.connection!r}"
+
+    def check_rows(self, count: int) -> None:
+        """Raises `StepError` of type `sql` when so many rows are too many."""
+        if count > self.max_rows:
+            raise StepError(
+                ErrorType.SQL,
+                f"{self.place}: the query gives more than {self.max_rows:,} rows",
+                hint="let the query count, filter or LIMIT, or raise `max_rows`",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlRows:
+    """Rows as JSON, column by column; `count` is their number or, without rows, how many were written."""
+
+    rows: tuple[Mapping[str, Any], ...] = ()
+    count: int = 0
+
+
 class Transport(Protocol):
-    """The far side of the gate: the network and the browser, a fixture, or a record."""
+    """The far side of the gate: the network, the browser and databases, a fixture, or a record."""
 
     def http(self, request: HttpRequest) -> HttpResponse:
         """The answer, of any status; raises `StepError` (timeout, connection, policy, cassette)."""
@@ -100,4 +140,8 @@ class Transport(Protocol):
 
     def page(self, request: PageRequest, accept: Callable[[PageShot], bool]) -> PageShot:
         """A stable picture of the element. A first picture that `accept`s is taken as it is."""
+        ...
+
+    def sql(self, request: SqlRequest, secret: Callable[[str], Secret]) -> SqlRows:
+        """The rows. An address that needs a `secret` gets it there; raises `StepError`."""
         ...

@@ -6,19 +6,28 @@ gate and the steps do not know which.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot, Transport
+from step_ops.exchanges import (
+    HttpRequest,
+    HttpResponse,
+    PageRequest,
+    PageShot,
+    SqlRequest,
+    SqlRows,
+    Transport,
+)
 from step_ops.pictures import Picture
 from step_ops.redaction import Redactor
 from step_ops.secrets import Secret
+from step_ops.step_type import Effect
 
-Answer = TypeVar("Answer", HttpResponse, PageShot)
+Answer = TypeVar("Answer", HttpResponse, PageShot, SqlRows)
 
 
 class Mode(StrEnum):
@@ -65,8 +74,8 @@ class World(Transport, Protocol):
 class Exchange:
     """One question to the world and its answer or error; `at` and `seconds` are on the step's clock."""
 
-    request: HttpRequest | PageRequest
-    response: HttpResponse | PageShot | None
+    request: HttpRequest | PageRequest | SqlRequest
+    response: HttpResponse | PageShot | SqlRows | None
     error: StepError | None
     at: float
     seconds: float
@@ -94,16 +103,29 @@ class Shelf(Protocol):
 
 
 class Gate:
-    """One attempt of one step at the gate; `runbook` and `execution` are the ids of what it belongs to."""
+    """One attempt of one step at the gate; `runbook` and `execution` are the ids of what it belongs to.
+
+    A database lets it write only when `effect` says that the step does.
+    """
 
     def __init__(
-        self, world: World, *, runbook: str, execution: str, redactor: Redactor, shelf: Shelf
+        self,
+        world: World,
+        *,
+        runbook: str,
+        execution: str,
+        redactor: Redactor,
+        shelf: Shelf,
+        effect: Effect = Effect.READ,
+        timeout: float | None = None,
     ) -> None:
         self.runbook = runbook
         self.execution = execution
+        self.effect = effect
         self._world = world
         self._redactor = redactor
         self._shelf = shelf
+        self._timeout = timeout
         self.exchanges: list[Exchange] = []
         self.reads: list[Read] = []
         self.pictures: list[Picture] = []
@@ -111,15 +133,23 @@ class Gate:
 
     def http(self, request: HttpRequest) -> HttpResponse:
         """The answer to an HTTP request, of any status; raises `StepError` when there is none."""
-        return self._exchange(request, lambda: self._world.http(request))
+        within = replace(request, timeout=self._time_left(request.timeout))
+        return self._exchange(request, lambda: self._world.http(within))
 
     def photograph(
         self, request: PageRequest, *, accept: Callable[[PageShot], bool] = lambda shot: False
     ) -> PageShot:
         """A stable picture of an element of a page; a first picture that `accept`s is taken as it is."""
-        return self._exchange(request, lambda: self._world.page(request, accept))
+        within = replace(request, timeout=self._time_left(request.timeout))
+        return self._exchange(request, lambda: self._world.page(within, accept))
 
-    def _exchange(self, request: HttpRequest | PageRequest, ask: Callable[[], Answer]) -> Answer:
+    def sql(self, request: SqlRequest) -> SqlRows:
+        """The rows of one statement, which runs read-only unless the effect of the step is `write`."""
+        request = replace(request, read_only=self.effect is not Effect.WRITE)
+        within = replace(request, timeout=self._time_left(request.timeout))
+        return self._exchange(request, lambda: self._world.sql(within, self.secret))
+
+    def _exchange(self, request: HttpRequest | PageRequest | SqlRequest, ask: Callable[[], Answer]) -> Answer:
         at = self._world.elapsed()
         answer: Answer | None = None
         failure: StepError | None = None
@@ -133,7 +163,27 @@ class Gate:
             self.exchanges.append(
                 Exchange(request=request, response=answer, error=failure, at=at, seconds=seconds)
             )
+        self.check_time()
         return answer
+
+    def check_time(self) -> None:
+        """Raises `StepError` of type `timeout` when the step has used up its `timeout_seconds`."""
+        if self._timeout is not None and self._world.elapsed() > self._timeout:
+            raise self._took_too_long()
+
+    def _took_too_long(self) -> StepError:
+        return StepError(
+            ErrorType.TIMEOUT,
+            f"the step took longer than its timeout of {self._timeout:g} s",
+            hint="raise `timeout_seconds`, or find out what made it slow",
+        )
+
+    def _time_left(self, wanted: float) -> float:
+        """The seconds that may be waited: no more than the step has left."""
+        if self._timeout is None:
+            return wanted
+        self.check_time()
+        return min(wanted, max(0.05, self._timeout - self._world.elapsed()))
 
     def now(self) -> datetime:
         """The time in UTC, as a recorded read."""
@@ -147,7 +197,11 @@ class Gate:
 
     def sleep(self, seconds: float) -> None:
         """Lets time pass: really when live, on the step's clock otherwise."""
-        self._world.sleep(seconds)
+        left = self._time_left(seconds)
+        self._world.sleep(left)
+        if left < seconds:  # the virtual clock may stand at the timeout exactly
+            raise self._took_too_long()
+        self.check_time()
 
     def random(self) -> float:
         """A number from 0 up to 1, as a recorded read."""

@@ -1,4 +1,4 @@
-"""The real world: the network, the browser, the clock, chance, and the deployment's secrets."""
+"""The real world: the network, the browser, databases, the clock, chance, and the deployment's secrets."""
 
 import random
 import threading
@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 from step_ops.connections import Connections
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot
+from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot, SqlRequest, SqlRows
 from step_ops.files import Folder
-from step_ops.secrets import SecretProvider, reveal
+from step_ops.secrets import Secret, SecretProvider, reveal
 
 
 class LiveWorld:
@@ -46,6 +46,14 @@ class LiveWorld:
         from step_ops.drivers.browser import photograph
 
         return photograph(request, accept=accept, cancelled=self._cancelled)
+
+    def sql(self, request: SqlRequest, secret: Callable[[str], Secret]) -> SqlRows:
+        """The rows from the database."""
+        # Imported here: a step that asks no database does not pay for the client.
+        from step_ops.drivers.sql import query
+
+        url = self._connections.database(request.connection, secret=lambda name: secret(name).reveal())
+        return query(request, url=url, cancelled=self._cancelled)
 
     def now(self) -> datetime:
         """The time."""

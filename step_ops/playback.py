@@ -8,9 +8,9 @@ from uuid import UUID
 
 from step_ops.cassette import Cassette, Entry, Expectation
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot
+from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot, SqlRequest, SqlRows
 from step_ops.files import Folder
-from step_ops.secrets import FixtureSecrets, reveal
+from step_ops.secrets import FixtureSecrets, Secret, reveal
 
 _ERRORS = {
     "timeout": (ErrorType.TIMEOUT, "no answer in time"),
@@ -54,6 +54,17 @@ class Playback:
         document = self._cassette.page(entry)
         return photograph(request, accept=accept, document=document, now=self.now())
 
+    def sql(self, request: SqlRequest, secret: Callable[[str], Secret]) -> SqlRows:
+        """The next SQL entry of the step. Whether the statement writes, no fixture can know."""
+        entry = self._take("sql", f"the query {' '.join(request.query.split())[:80]!r}")
+        if entry.expect is not None:
+            check_expectation(entry.expect, request, step=self._step)
+        if entry.error is not None:
+            raise _sql_error(entry.error, request)
+        rows = self._cassette.rows(entry)
+        request.check_rows(len(rows))
+        return SqlRows(rows=tuple(rows), count=len(rows) if entry.count is None else entry.count)
+
     def _take(self, kind: str, request: str) -> Entry:
         entry = self._cassette.take(self._step, kind, request)
         self._passed += entry.takes_seconds
@@ -88,27 +99,47 @@ class Playback:
         return self._files.read(name)
 
 
-def check_expectation(expected: Expectation, request: HttpRequest, *, step: str) -> None:
+def _sql_error(told: str, request: SqlRequest) -> StepError:
+    """The error that an entry tells of: one of the words, a record's `type: message`, or a database's."""
+    if told in _ERRORS:
+        kind, words = _ERRORS[told]
+        return StepError(kind, f"{request.place}: {words} (told by the fixture)")
+    name, _, message = told.partition(": ")
+    if message and name in set(ErrorType):
+        return StepError(ErrorType(name), message)
+    return StepError(ErrorType.SQL, f"{request.place}: {told}")
+
+
+def check_expectation(expected: Expectation, request: HttpRequest | SqlRequest, *, step: str) -> None:
     """Raises `StepError` of type `cassette` naming the first thing that was not sent as expected."""
-    sent: dict[str, Any] = {
-        "method": request.method,
-        "url": request.url,
-        "params": reveal(dict(request.params)),
-        "body": reveal(request.json),
-    }
-    for part in ("method", "url", "params", "body"):
+    sent, headers = _sent(request)
+    for part in ("method", "url", "params", "body", "sql"):
         if part in expected.model_fields_set:
-            difference = first_difference(getattr(expected, part), sent[part], part)
+            stated = getattr(expected, part)
+            if part == "sql" and isinstance(stated, str):
+                stated = " ".join(stated.split())
+            difference = f"it sends no {part}"
+            if part in sent:
+                difference = first_difference(stated, sent[part], part)
             if difference:
                 raise StepError(
                     ErrorType.CASSETTE,
                     f"step {step!r} did not send what the fixture expects: {difference}",
                 )
-    headers = {name.lower(): reveal(value) for name, value in request.headers.items()}
     for name, value in (expected.headers or {}).items():
         if headers.get(name.lower()) != value:
             message = f"step {step!r} did not send the header {name!r} as the fixture expects"
             raise StepError(ErrorType.CASSETTE, message)
+
+
+def _sent(request: HttpRequest | SqlRequest) -> tuple[dict[str, Any], dict[str, str]]:
+    """The parts that an expectation can state, and the headers; of SQL, only the words count."""
+    params = reveal(dict(request.params))
+    if isinstance(request, SqlRequest):
+        return {"sql": " ".join(request.query.split()), "params": params}, {}
+    headers = {name.lower(): reveal(value) for name, value in request.headers.items()}
+    body = reveal(request.json)
+    return {"method": request.method, "url": request.url, "params": params, "body": body}, headers
 
 
 def first_difference(expected: Any, actual: Any, place: str) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot
+from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot, SqlRequest, SqlRows
 from step_ops.gate import Exchange, Read
 from step_ops.redaction import Redactor
 
@@ -26,6 +26,8 @@ def record_exchange(exchange: Exchange, *, redactor: Redactor, keep: Keep) -> di
             entry["request"] = _http_request(request, redactor, keep)
         case PageRequest() as request:
             entry["request"] = _page_request(request, redactor)
+        case SqlRequest() as request:
+            entry["request"] = _sql_request(request, redactor, keep)
     if exchange.error is not None:
         entry["error"] = redactor.text(f"{exchange.error.type}: {exchange.error.message}")
     match exchange.response:
@@ -37,6 +39,10 @@ def record_exchange(exchange: Exchange, *, redactor: Redactor, keep: Keep) -> di
             entry |= _body(response.body, redactor, keep)
         case PageShot() as shot:
             entry["picture_digest"] = keep(shot.png)[0]
+        case SqlRows() as answer:
+            entry |= _large_or("rows", [dict(row) for row in answer.rows], redactor, keep)
+            if answer.count != len(answer.rows):
+                entry["count"] = answer.count
     return entry
 
 
@@ -70,6 +76,22 @@ def _page_request(request: PageRequest, redactor: Redactor) -> dict[str, Any]:
         stored["mask"] = list(request.mask)  # type: ignore[assignment]
     cleaned: dict[str, Any] = redactor.data(stored)
     return cleaned
+
+
+def _sql_request(request: SqlRequest, redactor: Redactor, keep: Keep) -> dict[str, Any]:
+    stored: dict[str, Any] = {
+        "connection": request.connection,
+        "sql": redactor.text(request.query),
+        "read_only": request.read_only,
+    }
+    return stored | (_large_or("params", dict(request.params), redactor, keep) if request.params else {})
+
+
+def _large_or(key: str, value: Any, redactor: Redactor, keep: Keep) -> dict[str, Any]:
+    """The value under `key` or, when it is large, under `body_digest`."""
+    cleaned = redactor.data(value)
+    data = json.dumps(cleaned, separators=(",", ":"), ensure_ascii=False)
+    return {key: cleaned} if len(data) <= INLINE_BYTES else _kept(data.encode("utf-8", "replace"), keep)
 
 
 def _body(body: bytes, redactor: Redactor, keep: Keep) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from functools import lru_cache
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
 
+from step_ops.condition import Condition
 from step_ops.errors import ErrorType, StepError
 from step_ops.secrets import Secret
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from step_ops.gate import Gate
 
 Location = tuple[str | int, ...]
-InputProblem = tuple[Location, Literal["unknown", "missing", "wrong"], str]
+InputProblem = tuple[Location, Literal["unknown", "missing", "wrong", "fixed"], str]
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
 
@@ -26,6 +29,7 @@ class Mark(StrEnum):
     SECRET = "secret"  # noqa: S105 - a name, not a value
     FILE = "file"
     HEADERS = "headers"
+    EXPRESSION = "expression"
 
 
 def _as_text(value: Any) -> Any:
@@ -39,10 +43,22 @@ def _text_or_secret(value: Any) -> Any:
     raise ValueError("should be text or a secret")
 
 
+# How `input_problems` says to a validator that expressions still stand there as their text.
+_AS_WRITTEN = {"as_written": True}
+
+
+def _condition(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, Condition) or (isinstance(value, str) and info.context == _AS_WRITTEN):
+        return value
+    raise ValueError('should be an expression: "${...}"')
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
 SecretText = Annotated[Any, BeforeValidator(_text_or_secret), Mark.SECRET]
 FileName = Annotated[Text, Mark.FILE]
 Headers = Annotated[dict[str, Any], Mark.HEADERS]
+# In a config a `Condition`, which the step evaluates itself.
+ExpressionField = Annotated[Any, BeforeValidator(_condition), Mark.EXPRESSION]
 
 
 class StepConfig(BaseModel):
@@ -101,7 +117,20 @@ class StepType(Generic[Config]):
     @property
     def input_names(self) -> tuple[str, ...]:
         """The names of the inputs, as runbooks write them."""
-        return tuple(field.alias or name for name, field in self.config.model_fields.items())
+        return self.names_at(())
+
+    def names_at(self, location: Location) -> tuple[str, ...]:
+        """The names that may stand in the mapping at this place of the inputs; none when it takes any."""
+        config = self.config_at(location)
+        return tuple(str(name) for name in _fields(config)) if config else ()
+
+    def config_at(self, location: Location) -> type[StepConfig] | None:
+        """The mapping of inputs at this place, if there is one."""
+        return _config_at(self.config, location)
+
+    def effect_of(self, inputs: Mapping[str, Any], query_text: str) -> Effect:
+        """The effect of a step with these inputs; `query_text` is that of its query file, if it has one."""
+        return self.effect if isinstance(self.effect, Effect) else self.effect(inputs, query_text)
 
     def parse(self, inputs: Mapping[str, Any]) -> Config:
         """The config for resolved inputs; raises `StepError` of type `config` naming all that is wrong."""
@@ -114,35 +143,51 @@ class StepType(Generic[Config]):
     def input_problems(self, inputs: Mapping[str, Any]) -> Iterator[InputProblem]:
         """What is wrong with these inputs as they stand in the file."""
         try:
-            self.config.model_validate(inputs)
+            self.config.model_validate(inputs, context=_AS_WRITTEN)
         except ValidationError as error:
             yield from _problems(error, self.name)
 
     def is_secret(self, location: Location) -> bool:
         """Whether a name at this place of the inputs is the name of a secret."""
-        if len(location) == 1:
-            return location[0] in self._marked[Mark.SECRET]
-        return (
-            len(location) == 2
-            and location[0] in self._marked[Mark.HEADERS]
-            and str(location[1]).lower() in SECRET_HEADERS
-        )
+        if Mark.SECRET in _marks_at(self.config, location):
+            return True
+        *place, header = location or ("",)
+        return str(header).lower() in SECRET_HEADERS and Mark.HEADERS in _marks_at(self.config, tuple(place))
 
     def is_file(self, location: Location) -> bool:
         """Whether the text at this place of the inputs may name a file beside the runbook."""
-        return len(location) == 1 and location[0] in self._marked[Mark.FILE]
+        return Mark.FILE in _marks_at(self.config, location)
 
-    @cached_property
-    def _marked(self) -> dict[Mark, frozenset[str]]:
-        fields = self.config.model_fields.items()
-        return {
-            mark: frozenset(
-                field.alias or name
-                for name, field in fields
-                if mark in _marks(field.metadata, field.annotation)
-            )
-            for mark in Mark
-        }
+    def is_expression(self, location: Location) -> bool:
+        """Whether at this place of the inputs stands an expression that the step evaluates itself."""
+        return len(location) == 1 and Mark.EXPRESSION in _marks_at(self.config, location)
+
+
+@lru_cache(maxsize=1024)
+def _config_at(config: type[StepConfig], location: Location) -> type[StepConfig] | None:
+    """The mapping of inputs at `location`, if there is one: `config`, or that of one of its fields."""
+    if not location:
+        return config
+    field = _fields(config).get(location[0])
+    annotation = field.annotation if field else None
+    of_union = get_origin(annotation) in (Union, UnionType)
+    for part in get_args(annotation) if of_union else (annotation,):
+        if isinstance(part, type) and issubclass(part, StepConfig):
+            return _config_at(part, location[1:])
+    return None
+
+
+def _fields(config: type[StepConfig]) -> dict[str | int, FieldInfo]:
+    """The fields by the names that runbooks write."""
+    return {field.alias or name: field for name, field in config.model_fields.items()}
+
+
+@lru_cache(maxsize=1024)
+def _marks_at(config: type[StepConfig], location: Location) -> frozenset[Mark]:
+    """The marks on the field at `location`."""
+    parent = _config_at(config, location[:-1]) if location else None
+    field = _fields(parent).get(location[-1]) if parent else None
+    return frozenset(_marks(field.metadata, field.annotation)) if field else frozenset()
 
 
 def _marks(metadata: list[Any], annotation: Any) -> set[Mark]:
@@ -162,6 +207,8 @@ def _problems(error: ValidationError, type_name: str) -> Iterator[InputProblem]:
                 yield location, "unknown", f"{type_name} has no input {name!r}"
             case "missing":
                 yield location, "missing", f"{type_name} needs the input {name!r}"
+            case "fixed_text":  # a validator found an expression where there may be none
+                yield location, "fixed", f"input {name!r}: {item['msg']}"
             case _:
                 message = item["msg"].removeprefix("Value error, ")
                 prefix = f"input {name!r}: " if name else ""

@@ -19,9 +19,11 @@ ELSEWHERE = {
     Code.UNREADABLE: "there is no file: test_validate.py",
     Code.TOO_LARGE: "the file would be large: test_source.py",
     Code.TOO_MANY_NODES: "the file would be large: test_source.py",
+    Code.BROKEN_STEP_TYPE: "needs an installed package: test_registry.py",
     Code.ID_NOT_FOLDER: "needs a project: test_validate.py",
     Code.NO_PACK: "needs a project: test_validate.py",
     Code.PACK: "is about acceptance packs: test_pack.py",
+    Code.NOT_MADE: "is about acceptance packs: test_packs.py",
 }
 
 

@@ -27,7 +27,7 @@ class Progress:
 
     def __init__(self, order: Sequence[str], *, seconds: bool = False) -> None:
         self._waiting = list(order)
-        self._ended: dict[str, StepRecord] = {}
+        self._attempts: dict[str, list[StepRecord]] = {}
         self._running: dict[str, float] = {}
         self._seconds = seconds
         self._status: Any = None
@@ -58,14 +58,26 @@ class Progress:
                 self._running[step_id] = time.monotonic()
             case StepFinished(record=record):
                 self._running.pop(record.step_id, None)
-                self._ended[record.step_id] = record
-                while self._waiting and self._waiting[0] in self._ended:
-                    for line in step_lines(self._ended[self._waiting.pop(0)], seconds=self._seconds):
-                        print(line)
+                self._attempts.setdefault(record.step_id, []).append(record)
+                self._print_in_order()
         if self._status is not None:
             now = ", ".join(plain(step) for step in self._running)
             self._status.update(f"{now or 'finishing'} ...")
         sys.stdout.flush()
+
+
+    def _print_in_order(self) -> None:
+        """Prints what is known of the first step that has not ended, and of those that follow it."""
+        while self._waiting:
+            attempts = self._attempts.get(self._waiting[0], [])
+            last = attempts[-1] if attempts else None
+            for record in attempts:
+                for line in step_lines(record, seconds=self._seconds):
+                    print(line)
+            attempts.clear()
+            if last is None or last.retry_in is not None:
+                return
+            self._waiting.pop(0)
 
 
 def assumption_line(result: AssumptionResult) -> str:
@@ -82,6 +94,9 @@ def step_lines(record: StepRecord, *, seconds: bool = False) -> Iterable[str]:
         case StepStatus.FAILED:
             failure = record.failure or {}
             mark, text = tick(False), plain(f"{failure.get('type')}: {failure.get('message')}")
+            if record.retry_in is not None:
+                mark = paint("↻", "yellow")
+                text += f"; attempt {record.attempt}, again in {record.retry_in:.3g}s"
         case StepStatus.SKIPPED:
             mark, text = paint("-", "dim"), f"skipped: {plain(record.summary)}"
         case _:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from runbook_defs.checks.steps import query_text
 from runbook_defs.checks.subject import StepOutline, Subject
 from runbook_defs.error_types import ERROR_TYPES
 from runbook_defs.problems import Code, Severity, did_you_mean
@@ -35,26 +36,16 @@ def _unsafe_retry(subject: Subject, step: StepOutline) -> None:
     if spec is None or not isinstance(retry, dict) or retry.get("max_attempts") == 1:
         return
     stated = step.raw.get("effect")
-    effect = stated if isinstance(stated, str) else spec.effect_of(step.inputs, _query(subject, step))
+    effect = stated if isinstance(stated, str) else spec.effect_of(step.inputs, query_text(subject, step))
     if effect == "write":
         subject.add(
             Code.UNSAFE_RETRY,
             (*step.location, "retry"),
             f"step {step.id!r} writes, and a retry may write twice",
-            hint="if it is safe to repeat, say `effect: read` or narrow `retry.on`",
+            hint="narrow `retry.on` to failures that come before the work, if repeating is not safe",
             key=True,
             severity=Severity.WARNING,
         )
-
-
-def _query(subject: Subject, step: StepOutline) -> str:
-    query = step.inputs.get("query")
-    if not isinstance(query, str):
-        return ""
-    try:
-        return (subject.folder / query).read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
-        return query
 
 
 def _for_each(subject: Subject, step: StepOutline) -> None:

@@ -72,6 +72,10 @@ def _assumptions(subject: Subject) -> None:
             message = f"assumption {name!r} is stated as false, so no run could ever start"
             subject.add(Code.ASSUMPTION, (*location, name), message, hint="state what must be true")
         meant = as_meant(item, Assumption.model_fields)
+        kinds = [key for key in ("attested", "check", "probe") if meant.get(key) is not None]
+        if "id" in item and len(kinds) > 1:
+            message = f"assumption {name!r} has {' and '.join(kinds)}, but can be of one kind only"
+            subject.add(Code.ASSUMPTION, location, message, hint="keep one, or make it two assumptions")
         if "id" in item and not {"check", "probe", "attested"} & meant.keys():
             message = f"assumption {name!r} says neither how it is checked nor that it is attested"
             hint = 'add check: "${...}", or write it as `- ' + name + ": true`"

@@ -9,6 +9,7 @@ from runbook_defs.checks.subject import StepOutline, Subject, is_name
 from runbook_defs.expressions import Path
 from runbook_defs.problems import Code, Severity, listed
 from runbook_defs.source import Location
+from runbook_defs.step_spec import StepSpec
 from runbook_defs.templates import Template, compile_template
 
 IMPLICIT = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -43,6 +44,7 @@ class _Site:
     reachable: frozenset[str]  # the steps whose outputs are there when it is evaluated
     step: StepOutline | None = None
     condition: str = ""  # how a sentence names it, where a value decides or is measured
+    has_response: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def _sites(subject: Subject) -> Iterator[_Site]:
     every = frozenset(subject.edges)
     for step in subject.steps:
         before = subject.upstream[step.id]
-        for key in ("inputs", "when", "rollback"):
+        yield from _input_sites(subject, step, f"step {step.id!r}", before)
+        for key in ("when", "for_each", "rollback"):
             if key in step.raw:
                 yield _Site(
                     location=(*step.location, key),
@@ -151,6 +154,55 @@ def _sites(subject: Subject) -> Iterator[_Site]:
                 reachable=frozenset(),
                 condition=f"the check of assumption {item.get('id')!r}",
             )
+    for probe in subject.probes:
+        yield from _input_sites(subject, probe, "an assumption", frozenset())
+        if "expect" in probe.raw:
+            yield _Site(
+                location=(*probe.location, "expect"),
+                value=probe.raw["expect"],
+                reader="an assumption",
+                reachable=frozenset(),
+                step=probe,
+                condition="what a probe expects",
+                has_response=True,
+            )
+
+
+def _input_sites(
+    subject: Subject, step: StepOutline, reader: str, reachable: frozenset[str]
+) -> Iterator[_Site]:
+    """The inputs of a step; those that it evaluates itself each by itself, as they see more."""
+    if "inputs" not in step.raw:
+        return
+    spec = subject.step_types.get(step.type)
+    inputs = step.raw["inputs"]
+    location = (*step.location, "inputs")
+    for name, value in list(inputs.items()) if spec and isinstance(inputs, dict) else ():
+        if not _is_expression(subject, spec, name):
+            continue
+        inputs = {key: item for key, item in inputs.items() if key != name}
+        yield _Site(
+            location=(*location, name),
+            value=value,
+            reader=reader,
+            reachable=reachable,
+            step=step,
+            condition=f"the input {name!r}",
+            has_response=True,
+        )
+    # What a step type that nobody knows evaluates itself, nobody knows either.
+    unknown = spec is None
+    yield _Site(
+        location=location, value=inputs, reader=reader, reachable=reachable, step=step, has_response=unknown
+    )
+
+
+def _is_expression(subject: Subject, spec: StepSpec | None, name: str) -> bool:
+    """Whether the input, or the one that is meant by its name, is evaluated by the step itself."""
+    if spec is None:
+        return False
+    meant = name if name in spec.input_names else subject.nearest(name, spec.input_names)
+    return spec.is_expression((meant,))
 
 
 def _name(subject: Subject, site: _Site, named: _Named, uses: Uses) -> None:
@@ -164,6 +216,17 @@ def _name(subject: Subject, site: _Site, named: _Named, uses: Uses) -> None:
                 known = [f"execution.{key}" for key in EXECUTION]
                 hint = subject.did_you_mean(name, known) or f"there are: {', '.join(known)}"
                 _undefined(subject, named.part(1), f"{name!r} does not name anything", hint)
+        case "item":
+            step = site.step
+            if step is None or "for_each" not in step.raw or site.location[2:3] != ("inputs",):
+                message = "'item' is only there in the inputs of a step with `for_each`"
+                hint = "add for_each to the step, or name the value itself"
+                _undefined(subject, named.part(), message, hint)
+        case "response":
+            if not site.has_response:
+                message = "'response' is only there in expressions that a step evaluates itself"
+                hint = "such as `until` of a `wait`, or `expect` of a probe"
+                _undefined(subject, named.part(), message, hint)
         case "inputs":
             if len(path) > 1:
                 _input_name(subject, site, path[1], named.part(1), uses)
@@ -184,13 +247,16 @@ def _input_name(subject: Subject, site: _Site, name: str, use: Use, uses: Uses) 
         spec = subject.step_types.get(site.step.type) if site.step else None
         if site.step and spec is None:
             return  # whether it is a secret is for the step type to say
-        inside = use.location[3:] if use.location[2:3] == ("inputs",) else ()
+        before = len(site.step.location) if site.step else 0
+        inside = use.location[before + 1 :] if use.location[before : before + 1] == ("inputs",) else ()
         target = uses.secrets if spec and inside and spec.is_secret(inside) else uses.implicit
         target.setdefault(name, use)
     else:
-        near = subject.nearest(name, [*subject.inputs, "steps", "execution"])
+        answer = ["response"] if site.has_response and site.condition else []
+        near = subject.nearest(name, [*subject.inputs, "steps", "execution", *answer])
         uses.inputs.setdefault(near, use)
         hint = f"did you mean {near!r}?" if near else ""
+        hint = hint or ("what came back is called 'response'" if answer else "")
         hint = hint or f"declare it under `inputs:` as `{name}: {{type: string}}`"
         _undefined(subject, use, f"{name!r} is not an input of this runbook", hint)
 
@@ -224,7 +290,7 @@ def _not_upstream(subject: Subject, site: _Site, named: _Named) -> None:
     path, use = named.path, named.part()
     name = path[1]
     message = f"{site.reader} uses {'.'.join(path)}, but {name!r} is not done before it"
-    if site.step is None:
+    if site.step is None or site.step in subject.probes:
         hint = "assumptions are checked before the first step: check it in a `when` or a KPI"
     elif name == site.step.id:
         hint = f"use it in a step that depends on {name!r}"

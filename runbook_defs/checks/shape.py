@@ -7,26 +7,24 @@ from pydantic import BaseModel, ValidationError
 from runbook_defs.checks.subject import Subject, as_meant
 from runbook_defs.model import (
     Assumption,
+    Defaults,
     Input,
     Kpis,
     OwnKpi,
+    Probe,
+    Retry,
     Runbook,
     Step,
     as_written,
     normalized,
+    with_defaults,
 )
 from runbook_defs.problems import Code, did_you_mean
 from runbook_defs.source import Location
 
 _NOT_BUILT = {
-    ("defaults",): "defaults",
     ("schedule",): "schedule",
     ("tolerances",): "tolerances",
-    ("assumptions", 0, "probe"): "probe",
-    ("steps", 0, "for_each"): "for_each",
-    ("steps", 0, "max_parallel"): "max_parallel",
-    ("steps", 0, "retry"): "retry",
-    ("steps", 0, "timeout_seconds"): "timeout_seconds",
     ("steps", 0, "rollback"): "rollback",
 }
 
@@ -52,7 +50,7 @@ def check_shape(subject: Subject) -> Runbook | None:
     """Notes every unknown key and wrong value; gives the runbook when there is none."""
     _not_built(subject)
     try:
-        return Runbook.model_validate(normalized(subject.data))
+        return with_defaults(Runbook.model_validate(normalized(subject.data)))
     except ValidationError as error:
         for item in error.errors(include_url=False, include_context=True):
             _report(subject, item)
@@ -135,7 +133,7 @@ def _hint(kind: str, value: Any, location: Location) -> str:
             return f"write [{as_written(value)}]"
         case "list_type", dict() if location in {("steps",), ("assumptions",)}:
             return "start each item with a dash: `- id: ...`"
-        case "string_type", _ if location[-1] in {"when", "check", "value"}:
+        case "string_type", _ if location[-1] in {"when", "check", "expect", "value"}:
             return 'use an expression: "${...}"'
     return ""
 
@@ -175,6 +173,9 @@ def _title(subject: Subject, location: Location) -> str:
         case ("steps", int(index)):
             step_id = subject.document.get((*location, "id"))
             return f"step {step_id!r}" if isinstance(step_id, str) else f"step number {index + 1}"
+        case ("assumptions", int(index), "probe"):
+            name = subject.document.get(("assumptions", index, "id"))
+            return f"the probe of assumption {name!r}" if isinstance(name, str) else "the probe"
         case _:
             return ".".join(str(part) for part in location)
 
@@ -184,8 +185,14 @@ def _known_keys(location: Location) -> list[str]:
     match location:
         case ("steps", _):
             model = Step
+        case ("steps", _, "retry") | ("defaults", "retry"):
+            model = Retry
+        case ("defaults",):
+            model = Defaults
         case ("assumptions", _):
             model = Assumption
+        case ("assumptions", _, "probe"):
+            model = Probe
         case ("inputs", _):
             model = Input
         case ("kpis", _):

@@ -18,6 +18,7 @@ _INPUT_CODES = {
     "unknown": Code.UNKNOWN_STEP_INPUT,
     "missing": Code.MISSING_STEP_INPUT,
     "wrong": Code.WRONG_STEP_INPUT,
+    "fixed": Code.WRONG_STEP_INPUT,
 }
 
 
@@ -28,6 +29,9 @@ def check_steps(subject: Subject) -> None:
         _dependencies(subject, step)
         _type(subject, step)
         _outputs(subject, step)
+    for probe in subject.probes:
+        _type(subject, probe)
+        _only_reads(subject, probe)
     for cycle in find_cycles(subject.edges):
         names = " -> ".join([*cycle, cycle[0]])
         first = next(step for step in subject.steps if step.id == cycle[0])
@@ -82,12 +86,10 @@ def _dependencies(subject: Subject, step: StepOutline) -> None:
 def _type(subject: Subject, step: StepOutline) -> None:
     if not step.type:
         return
-    spec = subject.step_types.get(step.type)
-    if spec is None:
-        hint = subject.did_you_mean(step.type, subject.step_types)
-        known = f"known types: {', '.join(sorted(subject.step_types))}"
-        message = f"unknown step type {step.type!r}"
-        subject.add(Code.UNKNOWN_STEP_TYPE, (*step.location, "type"), message, hint=hint or known)
+    try:
+        spec = subject.step_types[step.type]
+    except KeyError as error:
+        _unusable_type(subject, step, error)
         return
     meant = as_meant(step.inputs, spec.input_names)
     for problem in () if step.has_odd_inputs else spec.input_problems(step.inputs):
@@ -100,6 +102,40 @@ def _type(subject: Subject, step: StepOutline) -> None:
             _file(subject, (*step.location, "inputs", *location), text)
 
 
+def _unusable_type(subject: Subject, step: StepOutline, error: KeyError) -> None:
+    location = (*step.location, "type")
+    if step.type in subject.step_types:  # installed, but the registry cannot give it
+        hint = getattr(error, "hint", "")
+        subject.add(Code.BROKEN_STEP_TYPE, location, str(error), hint=hint)
+        return
+    hint = subject.did_you_mean(step.type, subject.step_types)
+    known = f"known types: {', '.join(sorted(subject.step_types))}"
+    subject.add(Code.UNKNOWN_STEP_TYPE, location, f"unknown step type {step.type!r}", hint=hint or known)
+
+
+def _only_reads(subject: Subject, probe: StepOutline) -> None:
+    spec = subject.step_types.get(probe.type)
+    if spec is None:
+        return
+    effect = spec.effect_of(probe.inputs, query_text(subject, probe))
+    if effect != "read":
+        message = f"a probe only asks, but with these inputs {spec.name} has the effect {effect}"
+        hint = "ask with a GET or a query, or make it a step"
+        subject.add(Code.ASSUMPTION, (*probe.location, "type"), message, hint=hint)
+
+
+def query_text(subject: Subject, step: StepOutline) -> str:
+    """The text of the query that a step sends: that of the file it names, or what it says itself."""
+    query = step.inputs.get("query")
+    if not isinstance(query, str):
+        return ""
+    path = resolve_inside(subject.folder, query) if query.endswith(FILE_ENDINGS) else None
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path and _is_file(path) else query
+    except OSError:
+        return query
+
+
 def _input_problem(subject: Subject, step: StepOutline, spec: StepSpec, problem: InputProblem) -> None:
     location, kind, message = problem
     if kind == "wrong" and _decided_later(step.inputs, location):
@@ -108,13 +144,18 @@ def _input_problem(subject: Subject, step: StepOutline, spec: StepSpec, problem:
     name = str(location[-1]) if location else ""
     match kind:
         case "unknown":
-            hint = subject.did_you_mean(name, spec.input_names)
-            hint = hint or f"inputs of {spec.name}: {', '.join(spec.input_names)}"
+            known = spec.names_at(location[:-1])
+            of = ".".join([spec.name, *(str(part) for part in location[:-1])])
+            hint = subject.did_you_mean(name, known) or f"inputs of {of}: {', '.join(known)}"
             subject.add(_INPUT_CODES[kind], place, message, hint=hint, key=True)
         case "missing":
             subject.add(_INPUT_CODES[kind], place[:-1], message, hint=f"add `{name}:`", key=True)
         case "wrong":
             subject.add(_INPUT_CODES[kind], place, message)
+        case "fixed":
+            text = subject.document.get(place)
+            offset = text.find("${") if isinstance(text, str) else 0
+            subject.add(_INPUT_CODES[kind], place, message, offset=offset)
 
 
 def _decided_later(inputs: dict[str, Any], location: Location) -> bool:

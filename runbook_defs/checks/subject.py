@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runbook_defs.graph import leaves, upstream
-from runbook_defs.model import NAME, Runbook, Step, as_written
+from runbook_defs.model import NAME, Assumption, Runbook, Step, as_written
 from runbook_defs.problems import Code, Problem, Severity, nearest
 from runbook_defs.source import Document, Location
 from runbook_defs.step_spec import StepSpec
@@ -20,7 +20,7 @@ MAX_COMPARISONS = 20_000  # of words for hints, at some microseconds each
 class StepOutline:
     """A step as far as it can be read, however broken the rest of the file is."""
 
-    index: int
+    location: Location  # where it stands in the document
     id: str
     type: str
     depends_on: tuple[str, ...]  # in the places of the file; empty where one is not text
@@ -28,11 +28,6 @@ class StepOutline:
     outputs: dict[str, Any]
     raw: dict[str, Any]
     has_odd_inputs: bool = False  # the inputs are not a mapping
-
-    @property
-    def location(self) -> Location:
-        """Where the step stands in the document."""
-        return ("steps", self.index)
 
 
 @dataclass
@@ -61,8 +56,19 @@ class Subject:
         raw_steps = self.data.get("steps")
         for index, raw in enumerate(raw_steps if isinstance(raw_steps, list) else []):
             if isinstance(raw, dict) and isinstance(raw.get("id"), str):
-                found.setdefault(raw["id"], _outline(index, raw))
+                found.setdefault(raw["id"], _outline(("steps", index), raw))
         return list(found.values())
+
+    @cached_property
+    def probes(self) -> list[StepOutline]:
+        """What assumptions ask the world, each like a step that has no id."""
+        items = self.data.get("assumptions")
+        found: list[StepOutline] = []
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            probe = as_meant(item, Assumption.model_fields).get("probe") if isinstance(item, dict) else None
+            if isinstance(probe, dict):
+                found.append(_outline(("assumptions", index, "probe"), probe))
+        return found
 
     def nearest(self, word: str, known: Collection[str]) -> str:
         """The one of `known` that is most like `word`; empty when none is, or too many were asked for."""
@@ -142,13 +148,13 @@ class Subject:
         )
 
 
-def _outline(index: int, raw: dict[str, Any]) -> StepOutline:
+def _outline(location: Location, raw: dict[str, Any]) -> StepOutline:
     meant = as_meant(raw, Step.model_fields)
     depends_on, inputs, outputs = (meant.get(key) for key in ("depends_on", "inputs", "outputs"))
     ups = [depends_on] if isinstance(depends_on, str) else depends_on
     return StepOutline(
-        index=index,
-        id=raw["id"],
+        location=location,
+        id=raw.get("id", ""),
         type=_text(meant.get("type")),
         depends_on=tuple(_text(up) for up in ups) if isinstance(ups, list) else (),
         inputs=inputs if isinstance(inputs, dict) else {},

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from demo.entities import entities, valid_entities
+from demo.entities import entities, malformed_entities, valid_entities
 from demo.fixtures import build
 
 RUNBOOK = "runbooks/rb-001-entity-enrichment"
@@ -78,8 +78,25 @@ def test_the_golden_fixture_fits_the_runbook_and_names_files_that_exist(root):
     assert all((root / PACK / "fixtures" / name).is_file() for name in files)
 
 
-def test_the_pack_names_a_fixture_and_a_baseline_that_exist(root):
+def test_of_the_100_malformed_entities_96_fit_the_shipped_schema(root, schema):
+    fixture = read(root, "malformed-entities.json")
+    sent = fixture["steps"]["ingest"][0]["json"]["data"]["entities"]
+    valid = [entity for entity in sent if schema.is_valid(entity)]
+    assert (sent, valid) == malformed_entities()
+    assert (len(sent), len(valid)) == (100, 96)
+    enriched = fixture["steps"]["enrich"][0]["json"]["data"]["enrichEntities"]
+    assert [entity["id"] for entity in enriched] == [entity["id"] for entity in valid]
+
+
+def test_the_expected_files_are_what_the_demo_would_answer(root):
+    answer = read(root, "enriched-entities.json")["data"]["enrichEntities"]
+    expected = root / PACK / "expected"
+    assert json.loads((expected / "enriched-entities.json").read_text()) == answer
+    assert json.loads((expected / "valid-entities.json").read_text()) == valid_entities()
+
+
+def test_the_pack_names_files_that_exist(root):
     pack = yaml.safe_load((root / PACK / "acceptance.yml").read_text())
-    (scenario,) = pack["scenarios"]
-    named = [scenario["fixture"], *scenario["expected"]["screenshots"].values()]
+    golden, partial = pack["scenarios"]
+    named = [golden["fixture"], partial["fixture"], *golden["expected"]["screenshots"].values()]
     assert all((root / PACK / name).is_file() for name in named)

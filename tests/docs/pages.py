@@ -127,3 +127,25 @@ def pages() -> list[Page]:
 def page(name: str) -> Page:
     """The page docs/`name`."""
     return Page(ROOT / "docs" / name)
+
+
+def conversation(body: str) -> list[tuple[str, list[str]]]:
+    """Each command of a console block with the lines it should print."""
+    said: list[tuple[str, list[str]]] = []
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            said.append((line.removeprefix("$ "), []))
+        else:
+            said[-1][1].append(line)
+    return said
+
+
+def as_pattern(lines: list[str]) -> str:
+    """What such lines match: a line `...` any lines, `...` inside a line any text."""
+    parts = []
+    for line in lines:
+        if line == "...":
+            parts.append(r"(?:.*\n)*?")
+        else:
+            parts.append(".*".join(re.escape(part) for part in line.split("...")) + r"\n")
+    return "".join(parts)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runbook_defs.comparisons import ComparisonError, compile_comparison
+from runbook_defs.comparisons import ComparisonError, compile_comparison, same
 
 YES: list[tuple[Any, Any]] = [
     ("<= 300", 300),
@@ -29,6 +29,7 @@ YES: list[tuple[Any, Any]] = [
     ([1, {"a": 2}], [1, {"a": 2}]),
     ("a < b", "a < b"),
     ("", ""),
+    ([{"a": [1, True]}], [{"a": [1.0, True]}]),
 ]
 NO: list[tuple[Any, Any]] = [
     ("<= 300", 300.1),
@@ -54,6 +55,10 @@ NO: list[tuple[Any, Any]] = [
     ("~= 1 +- 1", True),
     ("matches 5", 5),
     ("<= 1", float("nan")),
+    ([{"a": [1]}], [{"a": [True]}]),
+    ({"a": 1}, {"a": 1, "b": None}),
+    ([1, 2], [1]),
+    ([], {}),
 ]
 
 
@@ -68,7 +73,24 @@ def test_does_not_hold(spec: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["<= many", "<", "~= 5", "~0.5", "< 5 6", "== five", "!= x", "matches [", "matches (?P<"]
+    "spec",
+    [
+        "<= many",
+        "<",
+        "~= 5",
+        "~0.5",
+        "< 5 6",
+        "== five",
+        "!= x",
+        "matches [",
+        "matches (?P<",
+        "matches",
+        "= 5",
+        "=> 5",
+        "≤ 5",
+        "~= 5 +- -1",
+        "> 1e999",
+    ],
 )
 def test_a_comparison_that_makes_no_sense_is_refused(spec: str) -> None:
     with pytest.raises(ComparisonError):
@@ -79,3 +101,12 @@ def test_a_comparison_tells_what_it_expects() -> None:
     assert compile_comparison(" <= 300 ").text == "<= 300"
     assert compile_comparison(195).text == "= 195"
     assert compile_comparison("done").text == "= 'done'"
+
+
+def test_equality_of_deep_values_needs_no_stack() -> None:
+    one: Any = 1
+    two: Any = 2
+    for _ in range(5000):
+        one, two = [one], [two]
+    assert same(one, one)
+    assert not same(one, two)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ def test_a_live_retry_waits_as_long_as_retry_after_asks(workshop: Workshop, flak
     steps = stored(workshop, record).steps
     assert [step.retry_in for step in steps] == [1, 1, None]
     begins = [step.started_at for step in steps if step.started_at]
-    gaps = [(later - earlier).total_seconds() for earlier, later in zip(begins, begins[1:], strict=False)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(begins)]
     assert all(gap >= 1 for gap in gaps)
 
 
