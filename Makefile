@@ -12,7 +12,7 @@ help: ## List the targets
 
 setup: .venv/.ready .venv/.tools ## Build .venv, find or get a browser and a Pushgateway
 
-smoke: setup ## Run a runbook end to end against the demo upstream
+smoke: setup ## Check, test and run the shipped runbooks end to end
 	@$(BIN)/python -m demo.smoke
 
 test: setup lint ## Lint, then run every test

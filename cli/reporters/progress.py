@@ -65,7 +65,6 @@ class Progress:
             self._status.update(f"{now or 'finishing'} ...")
         sys.stdout.flush()
 
-
     def _print_in_order(self) -> None:
         """Prints what is known of the first step that has not ended, and of those that follow it."""
         while self._waiting:

@@ -174,9 +174,7 @@ def test_results_of_items_come_in_item_order(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(("lanes", "seconds"), [(1, 50), (2, 30), (5, 10), (50, 10)])
-def test_items_have_a_clock_each_over_as_many_lanes(
-    workshop: Workshop, lanes: int, seconds: float
-) -> None:
+def test_items_have_a_clock_each_over_as_many_lanes(workshop: Workshop, lanes: int, seconds: float) -> None:
     workshop.runbook([each(for_each=list("abcde"), max_parallel=lanes)])
     record = workshop.test(steps=numbers(5, takes_seconds=10))
     assert record.duration_seconds == seconds
