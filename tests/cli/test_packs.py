@@ -249,6 +249,15 @@ def test_the_report_has_each_scenario_for_machines(bench: Bench) -> None:
     assert (two["steps"][0]["id"], two["steps"][0]["status"]) == ("fetch", "success")
 
 
+def test_a_control_character_does_not_break_the_xml(bench: Bench) -> None:
+    bench.pack("rb-a", one={"told": {"error": "\x01\x1b[2Jboom\ufffe"}})
+    assert bench.rb("test", "rb-a", "--report", "out").code == 1
+    text = (bench.root / "out" / "junit.xml").read_text()
+    assert "boom" in text
+    (failure,) = ElementTree.fromstring(text).iter("failure")
+    assert "\ufffd" in failure.get("message", "")
+
+
 # The shipped packs
 
 

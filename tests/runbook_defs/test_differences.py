@@ -49,6 +49,12 @@ def test_a_record_put_into_a_list_and_another_changed_are_two_differences() -> N
     ]
 
 
+def test_a_long_list_of_few_values_is_aligned_too() -> None:
+    expected = [0, 1] * 200
+    actual = [*expected[:10], 5, *expected[10:390], *expected[391:]]
+    assert told(expected, actual) == ["out[10]: not expected, is 5", "out[390]: missing, expected 0"]
+
+
 def test_a_list_too_long_to_align_is_compared_place_by_place() -> None:
     assert len(told(list(range(3000)), list(range(1, 3001)))) == 3000
 

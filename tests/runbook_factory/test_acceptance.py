@@ -203,6 +203,15 @@ def test_steps_that_begin_at_one_moment_have_no_order(judge: Judge) -> None:
     assert "expected: c, a, b, fetch" in what
 
 
+def test_a_step_that_began_later_on_the_virtual_clock_comes_later(judge: Judge) -> None:
+    last = {"id": "beside", "type": "data_fetch", "inputs": STEPS[0]["inputs"]}
+    exchanges = {**GOOD, "beside": [OK]}
+    for ran, good in ((["beside", "fetch", "check"], True), (["fetch", "check", "beside"], False)):
+        finished = judge({"path": {"ran": ran}}, steps=[*STEPS, last], exchanges=exchanges)
+        assert finished.passed is good
+    assert finished.findings[0].details[-1] == "check began after 5s"
+
+
 PROBE = {"type": "data_fetch", "inputs": {"source_url": "https://a.test/up"}, "expect": "${response.up}"}
 
 
