@@ -1,7 +1,6 @@
 """What the step types that speak HTTP share: the token's header, and what an error answer means."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from step_ops.errors import ErrorType, StepError
@@ -37,11 +36,13 @@ _HINTS = {
 
 def _retry_after(response: HttpResponse) -> float | None:
     value = response.headers.get("retry-after", "")
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     from email.utils import parsedate_to_datetime  # only an answer with a date pays for it
 
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+        # From the answer's own date, not our clock: played back, it is the same.
+        asked = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers["date"])
+        return max(0.0, asked.total_seconds())
+    except (KeyError, ValueError, TypeError):
         return None

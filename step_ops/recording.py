@@ -34,7 +34,9 @@ def record_exchange(exchange: Exchange, *, redactor: Redactor, keep: Keep) -> di
         case HttpResponse() as response:
             entry["status"] = response.status
             entry["headers"] = {
-                name: redactor.text(value) for name, value in response.headers.items() if name not in _UNKEPT
+                name: redactor.text(value)
+                for name, value in response.headers.items()
+                if name not in _UNKEPT or (name == "date" and "retry-after" in response.headers)
             }
             entry |= _body(response.body, redactor, keep)
         case PageShot() as shot:

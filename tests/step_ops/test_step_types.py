@@ -81,6 +81,23 @@ def test_data_fetch_names_the_line_that_is_not_json(tmp_path: Path) -> None:
     assert error.message.startswith("line 2: ")
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 07:28:30 GMT"}, 0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}, None),
+        ({"Retry-After": "²"}, None),
+        ({"Retry-After": "soon"}, None),
+    ],
+)
+def test_a_date_to_come_back_at_is_read_by_the_answers_own_clock(
+    tmp_path: Path, headers: dict[str, str], seconds: float | None
+) -> None:
+    error = failure("data_fetch", told(tmp_path, {"status": 503, "headers": headers}), source_url=URL)
+    assert error.retry_after == seconds
+
+
 @pytest.mark.parametrize("body", ["<html>login</html>", "NaN", "", "[" * 100_000])
 def test_data_fetch_says_what_came_in_place_of_json(tmp_path: Path, body: str) -> None:
     page = {"status": 200, "text": body, "headers": {"Content-Type": "text/html"}}
