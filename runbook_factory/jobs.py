@@ -7,6 +7,8 @@ from typing import Any
 from dagster import (
     ConfigMapping,
     DependencyDefinition,
+    Enum,
+    EnumValue,
     Failure,
     Field,
     GraphDefinition,
@@ -33,6 +35,10 @@ from runbook_defs.model import Runbook, Step
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.execution import aborts, current_execution, listener
 from runbook_factory.executor import runbook_executor
+from step_ops.gate import Mode
+
+# A run of mode replay would be recorded as one: refused until there are replays.
+_MODE = Enum("RunbookMode", [EnumValue(mode.value) for mode in (Mode.LIVE, Mode.TEST)])
 
 _CONFIG_TYPES: dict[str, Any] = {
     "string": str,
@@ -140,7 +146,7 @@ def _config_schema(runbook: LoadedRunbook) -> dict[str, Any]:
     return {
         "inputs": Field(Shape(fields), is_required=False, description="The inputs of the runbook."),
         "deny": Field([str], is_required=False, description="Assumptions that do not hold: the run aborts."),
-        "mode": Field(str, is_required=False, description="live (the default), test or replay."),
+        "mode": Field(_MODE, is_required=False, description="live, unless stated."),
         "cassette": Field(cassette, is_required=False, description="Where a test's answers are."),
     }
 

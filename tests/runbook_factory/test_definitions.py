@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInvalidConfigError, validate_run_config
 
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import stored_instance
@@ -51,6 +52,15 @@ def test_a_job_says_what_a_reader_of_the_ui_wants_to_know(workshop: Workshop) ->
     assert node.name == "a"
     assert node.definition.name == "rb_one__a"
     assert node.definition.tags["kind"] == "schema_check"
+
+
+def test_a_run_config_cannot_ask_for_a_mode_that_is_not_built(workshop: Workshop) -> None:
+    good(workshop, "rb-one")
+    job = build_definitions(workshop.project.root).resolve_job_def("rb_one")
+    assert validate_run_config(job, {"mode": "test"})
+    for mode in ("replay", "nonsense"):
+        with pytest.raises(DagsterInvalidConfigError):
+            validate_run_config(job, {"mode": mode})
 
 
 def test_two_runbooks_with_steps_of_one_name_load_together(workshop: Workshop) -> None:
