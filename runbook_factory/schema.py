@@ -1,5 +1,7 @@
 """The tables of the execution record, brought up to date when they are first used."""
 
+from functools import cache
+
 from sqlalchemy import Engine, text
 
 HEAD = "001"
@@ -11,8 +13,9 @@ class NewerSchema(Exception):
     """The database was written by a newer version of this program."""
 
 
+@cache
 def ensure(engine: Engine) -> None:
-    """Makes or upgrades the tables; costs one query when they are up to date."""
+    """Makes or upgrades the tables, or sees that they are up to date, once for each engine."""
     if revision(engine) == HEAD:
         return
     _upgrade(engine)

@@ -7,9 +7,9 @@ import pytest
 
 from cli.errors import boundary
 from cli.main import app
-from tests.projects import postgres, query, workshop
+from tests.projects import postgres, query, shipped, workshop
 
-__all__ = ["postgres", "query", "workshop"]
+__all__ = ["postgres", "query", "shipped", "workshop"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Projects made for one test, run on a real PostgreSQL of the test worker's own."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from sqlalchemy import text
 from runbook_factory import database, embedded
 from runbook_factory.project import Project
 from tests.workshop import Workshop
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,15 @@ def query(workshop: Workshop) -> Callable[..., list[Any]]:
             return list(connection.execute(text(statement), values).all())
 
     return ask
+
+
+@pytest.fixture
+def shipped(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the shipped runbooks with their packs, and the current folder in it."""
+    root = workshop.project.root
+    for name in ("runbooks", "acceptance"):
+        shutil.copytree(ROOT / name, root / name, dirs_exist_ok=True)
+    for name in ("connections.yaml", "dagster.yaml", "workspace.yaml"):
+        shutil.copy(ROOT / name, root / name)
+    monkeypatch.chdir(root)
+    return root

@@ -1,6 +1,5 @@
 """The shipped runbooks: they are good, they pass their packs, and they run against the real demo."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,8 @@ def world() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def project(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def project(workshop: Workshop, shipped: Path) -> Workshop:
     """The shipped runbooks and packs, copied, and the current folder there."""
-    root = workshop.project.root
-    for name in ("runbooks", "acceptance"):
-        shutil.copytree(ROOT / name, root / name, dirs_exist_ok=True)
-    for name in ("connections.yaml", "dagster.yaml", "workspace.yaml"):
-        shutil.copy(ROOT / name, root / name)
-    monkeypatch.chdir(root)
     return workshop
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,23 +14,10 @@ import requests
 from demo.app import DEFAULT_TOKEN
 from demo.world import upstream
 from step_ops.drivers.find_browser import find_browser
-from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = "rb-001-entity-enrichment"
 Rb = Callable[..., Any]
-
-
-@pytest.fixture
-def shipped(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the shipped runbook with its pack, and the current folder in it."""
-    root = workshop.project.root
-    for name in ("runbooks", "acceptance"):
-        shutil.copytree(ROOT / name, root / name, dirs_exist_ok=True)
-    for name in ("connections.yaml", "dagster.yaml", "workspace.yaml"):
-        shutil.copy(ROOT / name, root / name)
-    monkeypatch.chdir(root)
-    return root
 
 
 def fixture(root: Path, change: Callable[[dict[str, Any]], None]) -> str:
