@@ -27,6 +27,22 @@ def load(runbook_id: str) -> "LoadedRunbook":
         _explain(error.path, error.problems)
 
 
+def load_file(name: str) -> "LoadedRunbook":
+    """The runbook in the file called `name`, in the project around the current folder; exits when it has
+    errors. Raises `Stop` when there is no such file.
+    """
+    from runbook_factory.catalog import InvalidRunbook, check_file, loaded
+    from runbook_factory.project import find_project
+
+    path = Path(name)
+    if not path.is_file():
+        raise Stop(f"there is no file {name}", hint="name a runbook's YAML file, or `current`")
+    try:
+        return loaded(check_file(path), find_project())
+    except InvalidRunbook as error:
+        _explain(error.path, error.problems)
+
+
 def load_cases(runbook: "LoadedRunbook", fixture: str | None) -> "list[Case]":
     """The cases to test; exits when the acceptance pack has errors."""
     from runbook_defs.pack import InvalidPack

@@ -5,7 +5,22 @@ import sys
 
 import typer
 
-from cli.commands import db, doctor, exec_, graph, init, ls, run, schema, show, test, validate
+from cli.commands import (
+    db,
+    diff,
+    doctor,
+    exec_,
+    graph,
+    init,
+    ls,
+    pack,
+    replay,
+    run,
+    schema,
+    show,
+    test,
+    validate,
+)
 from cli.errors import boundary
 
 # Commands are short: collecting garbage as often as by default costs a tenth of `rb validate`.
@@ -13,7 +28,7 @@ gc.set_threshold(50_000, 20, 20)
 
 app = typer.Typer(
     name="rb",
-    help="Runbooks as code: check them, test them on fixtures, run them on Dagster, read their records.",
+    help="Runbooks as code: check them, test them on fixtures, run them on Dagster, replay their records.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -24,6 +39,8 @@ app = typer.Typer(
 app.command("validate")(validate.validate)
 app.command("test")(test.test)
 app.command("run")(run.run)
+app.command("replay")(replay.replay)
+app.command("diff")(diff.diff)
 app.command("ls")(ls.ls)
 app.command("show")(show.show)
 app.command("init")(init.init)
@@ -31,6 +48,7 @@ app.command("graph")(graph.graph)
 app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)
 app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(exec_.exec_)
+app.add_typer(pack.app, name="pack")
 app.add_typer(db.app, name="db")
 
 

@@ -1,6 +1,7 @@
 """Switches that make a path of the demo answer badly or slowly, and the gate that obeys them."""
 
 import asyncio
+import json
 import socket
 import struct
 from enum import StrEnum
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOGIN_PAGE = (
     '<!doctype html><html lang="en"><title>Sign in</title>'
@@ -43,12 +44,16 @@ class Switch(BaseModel):
     retry_after: Annotated[int, Field(ge=0, le=3600)] | None = None
     delay_seconds: Annotated[float, Field(ge=0, le=600)] | None = None
     answer: Annotated[Answer, Field(strict=False)] | None = None
+    rename: dict[str, str] | None = None
+    set: dict[str, Any] | None = None
     times: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "Switch":
-        if self.status is None and self.delay_seconds is None and self.answer is None:
-            raise ValueError("a switch needs a status, a delay_seconds or an answer")
+        if not self.model_fields_set & {"status", "delay_seconds", "answer", "rename", "set"}:
+            raise ValueError("a switch needs a status, a delay_seconds or an answer, or a rename or a set")
+        if (self.rename or self.set) and (self.status or self.answer):
+            raise ValueError("rename and set change the real answer: they go with neither status nor answer")
         if self.retry_after is not None and self.status is None:
             raise ValueError("retry_after needs a status")
         if self.status is not None and self.answer in (Answer.HANG, Answer.RESET):
@@ -107,8 +112,43 @@ class SwitchGate:
             case Answer.RESET:
                 _reset(scope)
                 return await _until_gone(receive)
+        if switch.rename or switch.set:
+            return await _Changed(switch, send).answer(self._app, scope, receive)
         bad = _bad_response(switch)
         return await (bad or self._app)(scope, receive, send)
+
+
+class _Changed:
+    """The real answer with its JSON changed: every key of that name, however deep."""
+
+    def __init__(self, switch: Switch, send: Send) -> None:
+        self._renamed, self._set = switch.rename or {}, switch.set or {}
+        self._send = send
+        self._start: Message = {}
+        self._body = b""
+
+    async def answer(self, app: ASGIApp, scope: Scope, receive: Receive) -> None:
+        await app(scope, receive, self._hold)
+        body = json.dumps(self._change(json.loads(self._body))).encode()
+        kept = [(name, value) for name, value in self._start["headers"] if name != b"content-length"]
+        headers = [*kept, (b"content-length", str(len(body)).encode())]
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _hold(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        else:
+            self._body += message.get("body", b"")
+
+    def _change(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._change(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            self._renamed.get(key, key): self._set.get(key, self._change(item)) for key, item in value.items()
+        }
 
 
 def _bad_response(switch: Switch) -> Response | None:

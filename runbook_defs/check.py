@@ -10,6 +10,7 @@ from runbook_defs.checks.references import Uses, check_references
 from runbook_defs.checks.shape import check_shape
 from runbook_defs.checks.steps import check_steps
 from runbook_defs.checks.subject import Subject
+from runbook_defs.checks.tolerances import check_tolerances
 from runbook_defs.model import Runbook
 from runbook_defs.problems import Code, Problem, Severity
 from runbook_defs.source import Document
@@ -49,6 +50,7 @@ def check_document(document: Document, *, step_types: Mapping[str, StepSpec]) ->
     check_control(subject)
     uses = check_references(subject)
     check_goals(subject)
+    check_tolerances(subject)
     _folder_name(subject)
     problems = tuple(sorted(set(subject.problems), key=lambda item: (item.line, item.column, item.code)))
     failed = any(item.severity is Severity.ERROR for item in problems)

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from runbook_defs.replay import ReplayReport
+
 
 class Status(StrEnum):
     """How an execution stands."""
@@ -107,6 +109,7 @@ class ExecutionRecord:
     mode: str
     status: Status
     started_at: datetime
+    clock: datetime | None = None  # when it started, as its steps saw it
     completed_at: datetime | None = None
     actor: Actor | None = None
     reason: str = ""
@@ -116,6 +119,11 @@ class ExecutionRecord:
     measures: dict[str, float] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)  # the pseudonym of each that was read
+    definition_digest: str | None = None
+    parent_id: str | None = None  # of a replay, what it replays
+    replay: dict[str, Any] | None = None  # of a replay, its verdict and how it came to it
+    format_version: int | None = None
     steps: tuple[StepRecord, ...] = ()
     probes: tuple[StepRecord, ...] = ()
 
@@ -157,9 +165,10 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionFinished:
-    """The execution has its verdict."""
+    """The execution has its verdict; a replay has been held against its original."""
 
     record: ExecutionRecord
+    report: ReplayReport | None = None
 
 
 Event = AssumptionChecked | StepStarted | StepFinished | ExecutionFinished

@@ -13,6 +13,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 ID = r"[a-z0-9]+(-[a-z0-9]+)*"
 STEP_ID = r"[a-z][a-z0-9_]*"
@@ -171,6 +172,68 @@ class Step(Part):
     summary: Text | None = None
 
 
+class Compared(StrEnum):
+    """What of a step a replay compares."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+    INPUTS = "inputs"
+    OUTPUTS = "outputs"
+
+
+class Likeness(StrEnum):
+    """What both of two values must look like."""
+
+    UUID = "uuid"
+    TIMESTAMP = "timestamp"
+    DIGITS = "digits"
+
+
+class Numeric(Part):
+    """How far apart two numbers may be: by `abs`, or by `rel`, a share of the larger one."""
+
+    abs: Annotated[float, Strict(), Field(ge=0)] | None = None
+    rel: Annotated[float, Strict(), Field(ge=0)] | None = None
+
+
+def _true_or_key(value: Any) -> Any:
+    text = as_written(value)
+    if isinstance(value, bool) or (isinstance(text, str) and text.strip()):
+        return text
+    raise PydanticCustomError("true_or_key", "should be true or the name of a key")
+
+
+class Tolerance(Part):
+    """Differences that a replay allows: where, and by which one of four rules.
+
+    `unordered` is true for lists that may be in any order, or the key by which their items are paired.
+    """
+
+    step: Filled | None = None
+    parts: Annotated[list[Compared], Field(min_length=1)] | None = Field(default=None, alias="in")
+    path: Filled
+    ignore: Flag = False
+    any: Likeness | None = None
+    numeric: Numeric | None = None
+    unordered: Annotated[bool | str, BeforeValidator(_true_or_key)] = False
+
+    def __str__(self) -> str:
+        """Such as `$..at: any timestamp, in response of ingest`."""
+        where = [f"in {' and '.join(self.parts)}"] if self.parts else []
+        where += [f"of {self.step}"] if self.step else []
+        return f"{self.path}: {self._rule()}" + (f", {' '.join(where)}" if where else "")
+
+    def _rule(self) -> str:
+        if self.any:
+            return f"any {self.any}"
+        if self.numeric:
+            limits = self.numeric.model_dump(exclude_none=True).items()
+            return f"numeric, {' or '.join(f'{name} {limit:g}' for name, limit in limits)}"
+        if self.unordered:
+            return "unordered" if self.unordered is True else f"unordered, by {self.unordered}"
+        return "ignored"
+
+
 class Runbook(Part):
     """An operational procedure: a graph of steps with its assumptions, legal basis and key figures."""
 
@@ -186,7 +249,7 @@ class Runbook(Part):
     kpis: Kpis = Field(default_factory=lambda: Kpis.model_validate({}))
     defaults: Defaults = Defaults()
     schedule: dict[str, Any] | None = None
-    tolerances: list[Any] | None = None
+    tolerances: list[Tolerance] = []
     steps: Annotated[list[Step], Field(min_length=1)]
 
 

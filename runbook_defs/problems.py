@@ -65,6 +65,7 @@ class Code(StrEnum):
     KPI = "RB501"
     ASSUMPTION = "RB502"
     INPUT = "RB503"
+    TOLERANCE = "RB504"
 
     NO_PACK = "RB601"
     PACK = "RB602"

@@ -17,7 +17,20 @@ from pydantic_core.core_schema import BeforeValidatorFunctionSchema
 
 from runbook_defs.checks.references import RESERVED
 from runbook_defs.error_types import ERROR_TYPES
-from runbook_defs.model import NAME, Assumption, Defaults, Input, Kpis, OwnKpi, Probe, Retry, Runbook, Step
+from runbook_defs.model import (
+    NAME,
+    Assumption,
+    Defaults,
+    Input,
+    Kpis,
+    Numeric,
+    OwnKpi,
+    Probe,
+    Retry,
+    Runbook,
+    Step,
+    Tolerance,
+)
 from runbook_defs.pack import Pack
 from runbook_factory.key_sentences import KEYS
 from step_ops.cassette import Fixture
@@ -108,7 +121,7 @@ def _tidy(schema: Any) -> None:
 def _runbook(step_types: Mapping[str, StepType[Any]]) -> Schema:
     schema = _of_model(Runbook)
     parts = schema["$defs"]
-    for model in (Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults):
+    for model in (Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults, Tolerance, Numeric):
         _explain(parts[model.__name__], model)
     _explain(schema, Runbook)
     schema["properties"]["inputs"] = _named(
@@ -117,6 +130,7 @@ def _runbook(step_types: Mapping[str, StepType[Any]]) -> Schema:
     schema["properties"]["assumptions"]["items"] = _assumption()
     _inputs(parts["Input"])
     _goals(parts)
+    _tolerances(parts)
     _steps(parts, step_types)
     return schema
 
@@ -199,6 +213,20 @@ def _goals(parts: Schema) -> None:
     own["anyOf"] = [{"required": [name]} for name in ("min", "max", "equals")]
     assumption["properties"]["check"].update(pattern=_ONE_EXPRESSION)
     assumption["oneOf"] = [{"required": [name]} for name in ("attested", "check", "probe")]
+
+
+def _tolerances(parts: Schema) -> None:
+    """Each has one of four rules; what tolerates nothing is refused."""
+    tolerance, numeric = parts["Tolerance"], parts["Numeric"]
+    keys = tolerance["properties"]
+    keys["path"].update(type="string", pattern=r"^\s*\$")
+    told = keys["ignore"]["description"]
+    keys["ignore"] = {"const": True, "description": told}
+    told = keys["unordered"]["description"]
+    key = {"type": ["string", "number"], "pattern": r"\S"}
+    keys["unordered"] = {"anyOf": [{"const": True}, key], "description": told}
+    tolerance["oneOf"] = [{"required": [name]} for name in ("ignore", "any", "numeric", "unordered")]
+    numeric["anyOf"] = [{"required": [name]} for name in ("abs", "rel")]
 
 
 def _steps(parts: Schema, step_types: Mapping[str, StepType[Any]]) -> None:

@@ -4,12 +4,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from runbook_defs.execution import (
+    CANCELLED,
     Actor,
     AssumptionChecked,
     AssumptionResult,
@@ -32,15 +35,19 @@ from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.failures import described
 from runbook_factory.leases import Lease
 from runbook_factory.recorder import Recorder, fingerprint
+from runbook_factory.replay.comparison import compare
+from runbook_factory.replay.original import Original
 from runbook_factory.request import RunRequest
-from runbook_factory.shelf import ExecutionShelf
-from runbook_factory.step_run import Piece, StepRun
+from runbook_factory.shelf import ExecutionShelf, baseline_of
+from runbook_factory.step_run import Piece, StepRun, expression_reads
 from step_ops.cassette import Cassette
 from step_ops.connections import Connections
 from step_ops.files import Folder
 from step_ops.gate import Gate, Mode, Read, World
 from step_ops.live import LiveWorld
+from step_ops.offline import network_closed
 from step_ops.playback import Playback
+from step_ops.recording import record_read
 from step_ops.redaction import Redactor
 from step_ops.secrets import SecretProvider
 from step_ops.step_type import Effect
@@ -70,10 +77,13 @@ class Execution:
     secrets: SecretProvider
     recorder: Recorder
     redactor: Redactor
-    lease: Lease
+    lease: Lease | None
+    clock: datetime  # when it starts, as its steps see it
+    original: Original | None = None  # of a replay, what it does again
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     cancelled: threading.Event = field(default_factory=threading.Event)
     records: dict[str, StepRecord] = field(default_factory=dict)
+    attempts: list[StepRecord] = field(default_factory=list)
     ends: dict[str, float] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
     # What expressions see of steps: filled as they end, so that no step costs more for those before it.
@@ -88,8 +98,8 @@ class Execution:
 
     @property
     def is_live(self) -> bool:
-        """Whether the world is the real one."""
-        return self.request.mode is Mode.LIVE
+        """Whether it runs in real time."""
+        return self.request.asks_the_world
 
     def emit(self, event: Event) -> None:
         """Tells whoever listens in this process."""
@@ -99,12 +109,13 @@ class Execution:
 
     def check_assumptions(self) -> None:
         """Looks at every assumption; raises `Aborted` when one is not met."""
-        stated = self.cassette.fixture.assumptions if self.cassette else None
+        told = self.original
+        stated = self.cassette.fixture.assumptions if self.cassette else told.stated if told else None
         found = check_assumptions(
             self.runbook.runbook.assumptions,
-            deny=self.request.deny,
+            deny=told.denied if told else self.request.deny,
             stated=stated,
-            actor=self.actor.name,
+            actor=told.actor if told else self.actor.name,
             scope=self._scope(duration=0.0),
             ask=self._ask,
         )
@@ -120,11 +131,13 @@ class Execution:
         """What the world answers to the probe of an assumption, after those before it."""
         step = self.runbook.probes[item.id]
         position = len(self.probes) - len(self.runbook.probes)  # before the first step, in order
-        gate = self._step_gate(step, None, self.ready)
-        scope = self._scope(duration=self._duration(step, gate, self.ready), gate=gate)
+        gate = self._step_gate(step, None, self.ready, 1)
+        scope = self._scope(duration=self._duration(step, gate, self.ready, 1), gate=gate)
         run = self._run_of(step, position=position, attempt=1, begins=self.ready)
-        record, outputs = run.run(gate, scope)
+        with self._network(step):
+            record, outputs = run.run(gate, scope)
         self.probes.append(record)
+        self.attempts.append(record)
         self.ready += record.seconds
         return record, outputs["response"]
 
@@ -135,19 +148,21 @@ class Execution:
             step.id, max((self.ends.get(up, 0.0) for up in step.depends_on), default=self.ready)
         )
         self.emit(StepStarted(step_id=step.id, type=step.type))
-        gate = self._step_gate(step, None, begins)
-        duration = self._duration(step, gate, begins)
+        gate = self._step_gate(step, None, begins, attempt)
+        duration = self._duration(step, gate, begins, attempt)
         scope = self._scope(duration=duration, gate=gate)
-        record = self._skipped(step, scope, attempt, begins)
+        record = self._skipped(step, scope, gate, attempt, begins)
         if record is None:
             run = self._run_of(step, position=position, attempt=attempt, begins=begins)
-            record, outputs = run.run(gate, scope)
+            with self._network(step):
+                record, outputs = run.run(gate, scope)
             self.measures.update(run.measures)
         else:
             outputs = dict.fromkeys(step.outputs)
             self.recorder.begin_step(record, position=position)
             self.recorder.finish_step(record)
         self.records[step.id] = record
+        self.attempts.append(record)
         self.views[step.id] = {"outputs": outputs, "status": record.status.value}
         self.ends[step.id] = begins + record.seconds
         self.resumes[step.id] = self.ends[step.id] + (record.retry_in or 0.0)
@@ -155,18 +170,20 @@ class Execution:
         return record
 
     def _run_of(self, step: Step, *, position: int, attempt: int, begins: float) -> StepRun:
+        original = self.original
         return StepRun(
             step=step,
             step_type=self.runbook.step_types[step.id],
             templates=self.runbook.templates[step.id],
             secrets=frozenset(self.runbook.checked.uses.secrets),
-            gate_for=lambda item, later: self._step_gate(step, item, begins + later),
+            gate_for=lambda item, later: self._step_gate(step, item, begins + later, attempt),
             recorder=self.recorder,
             redactor=self.redactor,
             position=position,
             attempt=attempt,
             begins=None if self.is_live else begins,
             done=self.items.setdefault(step.id, {}),
+            recorded=original.items(step.id, attempt) if original and self._from_record(step) else None,
         )
 
     def finish(self, *, reason: str = "") -> ExecutionRecord:
@@ -198,6 +215,7 @@ class Execution:
             mode=self.request.mode.value,
             status=status,
             started_at=self.started_at,
+            clock=self.clock,
             completed_at=datetime.now(UTC),
             actor=self.actor,
             reason=self.redactor.text(reason),
@@ -207,13 +225,30 @@ class Execution:
             measures=dict(self.measures),
             inputs=self.redactor.data(dict(self.inputs)),
             environment=dict(fingerprint()),
+            secrets={
+                read["name"]: read["value"]
+                for attempt in self.attempts
+                for read in attempt.reads
+                if read["kind"] == "secret"
+            },
             steps=tuple(steps),
             probes=tuple(self.probes),
         )
         unreached = [(position, step) for position, step in enumerate(steps) if step.step_id not in reached]
+        report = None
+        if self.original is not None and reason != CANCELLED:
+            report = compare(
+                self.original,
+                record,
+                self.attempts,
+                bodies=self.recorder.bodies,
+                keep=lambda step, name, data: self._shelf(step).keep(f"{name}-replay-diff.png", data),
+            )
+            record = replace(record, replay=report.as_json(), parent_id=self.original.id)
         self.recorder.finish(record, unreached=unreached)
-        self.lease.release()
-        self.emit(ExecutionFinished(record=record))
+        if self.lease is not None:
+            self.lease.release()
+        self.emit(ExecutionFinished(record=record, report=report))
         return record
 
     def _shortfall(self, kpis: tuple[KpiResult, ...]) -> str:
@@ -230,65 +265,101 @@ class Execution:
     def _elapsed(self) -> float:
         if self.is_live:
             return time.monotonic() - self._began
+        if self.original is not None:
+            return self.original.lasted
         return max(self.ends.values(), default=self.ready)
 
     def gate(
-        self, key: str, *, begins: float, effect: Effect = Effect.READ, timeout: float | None = None
+        self, key: str, world: World, *, effect: Effect = Effect.READ, timeout: float | None = None
     ) -> Gate:
         """A gate of this execution. `key` is what a cassette calls it: `step`, `step[0]`."""
-        files = Folder(self.runbook.folder)
-        world: World
-        if self.cassette is not None:
-            world = Playback(self.cassette, step=key, begins=begins, files=files)
-        else:
-            world = LiveWorld(
-                connections=self.connections,
-                secrets=self.secrets,
-                files=files,
-                cancelled=self.cancelled,
-            )
-        baselines = self.request.cassette.baselines if self.request.cassette else {}
-        shelf = ExecutionShelf(
-            self.runbook.project,
-            runbook_id=self.runbook.id,
-            execution_id=self.id,
-            step_id=key,
-            baselines=baselines,
-        )
         return Gate(
             world,
             runbook=self.runbook.id,
-            execution=self.id,
+            execution=self._told_id,
             redactor=self.redactor,
-            shelf=shelf,
+            shelf=self._shelf(key),
             effect=effect,
             timeout=timeout,
         )
 
-    def _step_gate(self, step: Step, item: int | None, begins: float) -> Gate:
+    def _shelf(self, key: str) -> ExecutionShelf:
+        return ExecutionShelf(
+            self.runbook.project,
+            execution_id=self.id,
+            step_id=key,
+            baseline=partial(self._baseline, key),
+            writes=self.request.mode is not Mode.BACKTEST,
+        )
+
+    def _baseline(self, key: str, name: str) -> bytes | None:
+        if self.original is not None:
+            return self.original.baseline(key.partition("[")[0], name)
+        named = self.request.cassette.baselines if self.request.cassette else {}
+        return baseline_of(self.runbook.project.pack(self.runbook.id), named, name)
+
+    def _step_gate(self, step: Step, item: int | None, begins: float, attempt: int) -> Gate:
         key = step.id if item is None else f"{step.id}[{item}]"
         # What the items take is theirs: the timeout holds for each of them, not for their sum.
         own = item is not None or step.for_each is None
         timeout = step.timeout_seconds if own else None
-        return self.gate(key, begins=begins, effect=self.runbook.effect(step), timeout=timeout)
+        world = self._world(step, key, item, begins, attempt)
+        return self.gate(key, world, effect=self.runbook.effect(step), timeout=timeout)
 
-    def _duration(self, step: Step, gate: Gate, begins: float) -> float:
-        """Seconds since the start, as this step sees them; live, a recorded read when it is used."""
-        if not self.is_live:
+    def _world(self, step: Step, key: str, item: int | None, begins: float, attempt: int) -> World:
+        files = Folder(self.runbook.folder)
+        if self.cassette is not None:
+            return Playback(self.cassette, step=key, begins=begins, files=files)
+        if self._from_record(step) and self.original is not None:
+            return self.original.world(
+                step.id, attempt, item, files=files, redactor=self.redactor, cancelled=self.cancelled
+            )
+        return LiveWorld(
+            connections=self.connections, secrets=self.secrets, files=files, cancelled=self.cancelled
+        )
+
+    def _from_record(self, step: Step) -> bool:
+        """Whether the step is answered by a record: in a live replay, only what would change the world."""
+        replay = self.request.replay
+        if replay is None or self.original is None:
+            return False
+        return not replay.live or not (replay.allow_writes or self.runbook.effect(step) is Effect.READ)
+
+    def _network(self, step: Step) -> AbstractContextManager[None]:
+        """The network as this step has it: closed, when a fixture or a record answers it."""
+        answered = self.cassette is not None or self._from_record(step)
+        return network_closed() if answered else nullcontext()
+
+    def goes_on(self, step_id: str) -> bool | None:
+        """In a replay, whether the step ran before the recorded execution ended; None when that is open."""
+        if self.original is None or self.is_live or not self.original.aborted:
+            return None
+        return self.original.ran(step_id)
+
+    def _duration(self, step: Step, gate: Gate, begins: float, attempt: int) -> float:
+        """Seconds since the start, as this step sees them: live and in a replay, a recorded read."""
+        if not self.is_live and self.original is None:
             return begins
         seconds = round(time.monotonic() - self._began, 6)
+        if self.original is not None and not self.is_live:
+            seconds = self.original.duration(step.id, attempt) or 0.0
         templates = self.runbook.templates[step.id].values()
         names = {path for item in templates for found in item.found for path in found.expression.names}
         if ("execution", "duration") in names:
             gate.reads.append(Read(kind="clock", name="execution.duration", value=seconds))
         return seconds
 
+    @property
+    def _told_id(self) -> str:
+        """The id that steps see: in a replay that of the original, unless it writes under its own."""
+        return self.original.id if self.original is not None and not self.original.writes else self.id
+
     def _scope(self, *, duration: float, gate: Gate | None = None) -> dict[str, Any]:
         about = {
-            "id": self.id,
-            "started_at": self.started_at.isoformat(),
+            "id": self._told_id,
+            "started_at": self.clock.isoformat(),
             "duration": duration,
-            "actor": self.actor.name,
+            "actor": self.original.actor if self.original else self.actor.name,
         }
         scope: dict[str, Any] = {
             **self.inputs,
@@ -301,15 +372,17 @@ class Execution:
         return scope
 
     def _skipped(
-        self, step: Step, scope: Mapping[str, Any], attempt: int, begins: float
+        self, step: Step, scope: Mapping[str, Any], gate: Gate, attempt: int, begins: float
     ) -> StepRecord | None:
         """The record of a step that is not to run: its `when` is false, or what it needs was skipped."""
         why = ""
         failure: dict[str, Any] | None = None
         if step.when is not None:
+            condition = compile_template(step.when)
             try:
-                if not compile_template(step.when).render(scope):
+                if not condition.render(scope):
                     why = "its `when` is false"
+                gate.reads.extend(expression_reads(condition, scope))
             except ExpressionError as error:
                 failure = described(error)
         else:
@@ -329,6 +402,7 @@ class Execution:
             summary=why,
             outputs=dict.fromkeys(step.outputs),
             errors=(failure,) if failure else (),
+            reads=tuple(record_read(read, redactor=self.redactor) for read in gate.reads),
         )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,8 @@ _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 
 _COLUMNS = """
     e.id, e.runbook_id, e.runbook_version, e.started_at, e.completed_at, e.status, e.metadata, e.mode,
-    e.inputs, e.kpis, e.environment, a.id AS actor_id, a.name AS actor_name, a.kind AS actor_kind
+    e.inputs, e.kpis, e.environment, e.definition_digest, e.parent_id, e.format_version, a.id AS actor_id,
+    a.name AS actor_name, a.kind AS actor_kind
     FROM runbook.runbook_executions e LEFT JOIN runbook.actors a ON a.id = e.actor_id
 """
 
@@ -116,6 +118,7 @@ def _execution(row: Row[Any], steps: tuple[StepRecord, ...]) -> ExecutionRecord:
         mode=row.mode,
         status=Status(row.status),
         started_at=row.started_at,
+        clock=datetime.fromisoformat(metadata["clock"]) if "clock" in metadata else None,
         completed_at=row.completed_at,
         actor=Actor(id=str(row.actor_id), name=row.actor_name, kind=row.actor_kind) if row.actor_id else None,
         reason=metadata.get("reason") or "",
@@ -127,6 +130,11 @@ def _execution(row: Row[Any], steps: tuple[StepRecord, ...]) -> ExecutionRecord:
         measures=kpis.get("measures", {}),
         inputs=row.inputs,
         environment=row.environment,
+        secrets=metadata.get("secrets", {}),
+        definition_digest=row.definition_digest,
+        parent_id=str(row.parent_id) if row.parent_id else None,
+        replay=metadata.get("replay"),
+        format_version=row.format_version,
         steps=steps,
     )
 

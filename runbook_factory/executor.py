@@ -25,6 +25,7 @@ from dagster._core.execution.context_creation_job import PlanExecutionContextMan
 from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
 from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._utils.interrupts import pop_captured_interrupt
@@ -150,6 +151,8 @@ def _settle(context: PlanExecutionContext, execution: Execution, *, reason: str 
     tags = {"runbook/status": record.status.value}
     if record.reason:
         tags["runbook/reason"] = record.reason[:400]
+    if record.replay:
+        tags["runbook/replay"] = str(record.replay["verdict"])
     context.instance.add_run_tags(context.run_id, tags)
     if not reason and record.status is not Status.SUCCESS:
         raise RunbookFailed(record.reason)
@@ -179,19 +182,36 @@ class _Steps:
     )
     running: set[str] = field(default_factory=set)
     retries: dict[str, DagsterEvent] = field(default_factory=dict)
+    held: list[ExecutionStep] = field(default_factory=list)
     failed: str = ""
 
     def run(self) -> Iterator[DagsterEvent]:
         """Runs what may run; after a failure only what already runs is waited for."""
-        while self.running or not (self.failed or self.active.is_complete):
-            if not self.failed:
-                for step in self.active.get_steps_to_execute():
-                    self._start(self.context.for_step(step, self.active.get_known_state()))
+        while self._start_ready() or self.running or not (self.failed or self.active.is_complete):
             yield from self._hear()
             if self.active.check_for_interrupts():
                 yield from self._interrupted()
         if self.failed:
             raise Aborted(f"step {self.failed!r} failed: {self._message(self.failed)}")
+
+    def _start_ready(self) -> bool:
+        """Starts what may start now; tells whether it started anything.
+
+        Which steps an abort kept from beginning is a matter of time: a replay keeps to the record, and
+        what had not begun there waits until nothing else is left.
+        """
+        waiting = [*self.held, *self.active.get_steps_to_execute()]
+        now = [step for step in waiting if self._may_start(step.key)]
+        if not now and waiting and not self.running and not self.failed:
+            now = waiting
+        self.held = [step for step in waiting if step not in now]
+        for step in now:
+            self._start(self.context.for_step(step, self.active.get_known_state()))
+        return bool(now)
+
+    def _may_start(self, key: str) -> bool:
+        recorded = self.execution.goes_on(key)
+        return not self.failed if recorded is None else recorded
 
     def _start(self, step: StepExecutionContext) -> None:
         key = step.step.key

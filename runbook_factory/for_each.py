@@ -1,7 +1,7 @@
 """A step repeated for each item of a list: in item order, several at a time, the results in order too."""
 
 import heapq
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -52,6 +52,35 @@ def run_in_turn(
         except Exception as error:
             raise ItemFailed(index, error) from error
         heapq.heappush(free, begins + seconds)
+
+
+def run_as_recorded(
+    count: int,
+    do: Callable[[int, float], tuple[Done, float]],
+    *,
+    done: MutableMapping[int, Done],
+    later: Collection[int],
+    failed: int | None,
+) -> None:
+    """Runs the items that are not in `done`, but those that the recorded attempt left for `later`.
+
+    Of several that fail, the one that `failed` then fails the attempt: live, that is a matter of time.
+    """
+    failures: dict[int, Exception] = {}
+    for index in range(count):
+        if index in done or index in later:
+            continue
+        try:
+            done[index], _ = do(index, 0.0)
+        except Exception as error:
+            failures[index] = error
+    if failures:
+        index = failed if failed in failures else min(failures)
+        raise ItemFailed(index, failures[index]) from failures[index]
+    if len(done) < count:
+        index = min(set(range(count)) - done.keys())
+        message = "in the record another item failed first, and this one had not begun"
+        raise ItemFailed(index, StepError(ErrorType.CASSETTE, message))
 
 
 def run_at_once(

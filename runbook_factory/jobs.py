@@ -37,8 +37,9 @@ from runbook_factory.execution import aborts, current_execution, listener
 from runbook_factory.executor import runbook_executor
 from step_ops.gate import Mode
 
-# A run of mode replay would be recorded as one: refused until there are replays.
-_MODE = Enum("RunbookMode", [EnumValue(mode.value) for mode in (Mode.LIVE, Mode.TEST)])
+# A backtest leaves no record: only this program starts one, never somebody's run config.
+_MODE = Enum("RunbookMode", [EnumValue(mode.value) for mode in Mode if mode is not Mode.BACKTEST])
+_ANY_MODE = Enum("AnyRunbookMode", [EnumValue(mode.value) for mode in Mode])
 
 _CONFIG_TYPES: dict[str, Any] = {
     "string": str,
@@ -64,8 +65,10 @@ def job_name(runbook_id: str) -> str:
     return runbook_id.replace("-", "_")
 
 
-def build_job(runbook: LoadedRunbook) -> JobDefinition:
-    """The job that runs the runbook, whoever starts it and in whatever mode."""
+def build_job(runbook: LoadedRunbook, *, backtests: bool = False) -> JobDefinition:
+    """The job that runs the runbook, whoever starts it and in whatever mode; only one that `backtests`
+    leaves no record.
+    """
     model = runbook.runbook
     name = job_name(runbook.id)
     graph = GraphDefinition(
@@ -83,7 +86,7 @@ def build_job(runbook: LoadedRunbook) -> JobDefinition:
         name=name,
         description=_description(model),
         config=ConfigMapping(
-            config_schema=_config_schema(runbook),
+            config_schema=_config_schema(runbook, _ANY_MODE if backtests else _MODE),
             config_fn=lambda config: {"loggers": {"console": {}}},
         ),
         logger_defs={
@@ -132,7 +135,7 @@ def _op(runbook: LoadedRunbook, step: Step) -> OpDefinition:
     )
 
 
-def _config_schema(runbook: LoadedRunbook) -> dict[str, Any]:
+def _config_schema(runbook: LoadedRunbook, modes: Enum) -> dict[str, Any]:
     fields: dict[str, Any] = {
         name: Field(Noneable(str), is_required=False, description="Read from the environment if not given.")
         for name in runbook.checked.uses.implicit
@@ -143,11 +146,19 @@ def _config_schema(runbook: LoadedRunbook) -> dict[str, Any]:
             _CONFIG_TYPES[spec.type], is_required=False, description=spec.description or None
         )
     cassette = Shape({"file": str, "scenario": str, "baselines": Field(Permissive(), is_required=False)})
+    replay = Shape(
+        {
+            "execution": str,
+            "live": Field(bool, is_required=False),
+            "allow_writes": Field(bool, is_required=False),
+        }
+    )
     return {
         "inputs": Field(Shape(fields), is_required=False, description="The inputs of the runbook."),
         "deny": Field([str], is_required=False, description="Assumptions that do not hold: the run aborts."),
-        "mode": Field(_MODE, is_required=False, description="live, unless stated."),
+        "mode": Field(modes, is_required=False, description="live, unless stated."),
         "cassette": Field(cassette, is_required=False, description="Where a test's answers are."),
+        "replay": Field(replay, is_required=False, description="Which execution a replay does again."),
     }
 
 

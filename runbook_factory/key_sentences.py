@@ -14,7 +14,7 @@ KEYS: dict[str, dict[str, str]] = {
         "kpis": "How well it must go; a missed one makes the execution a failure.",
         "defaults": "Values for every step that does not state its own.",
         "schedule": "When it runs by itself.",
-        "tolerances": "Which differences a replay forgives.",
+        "tolerances": "What may differ in a replay; all else is a deviation.",
         "steps": "What is done; a step starts when all it depends on are done.",
     },
     "Input": {
@@ -47,6 +47,19 @@ KEYS: dict[str, dict[str, str]] = {
         "max": "The figure is at most this.",
         "equals": "The figure is exactly this.",
         "unit": "Printed behind the figure, and nothing else.",
+    },
+    "Tolerance": {
+        "step": "The step it is about; left out, every step.",
+        "in": "What of the step it is about: request, response, inputs, outputs; left out, all of it.",
+        "path": 'Where values may differ, a JSONPath such as "$..generated_at".',
+        "ignore": "Whatever is there may differ, or be missing.",
+        "any": "Both values must look like this, and may be different ones.",
+        "numeric": "Both are numbers, and not too far apart.",
+        "unordered": "The items of the list may be in any order; a key says which belong together.",
+    },
+    "Numeric": {
+        "abs": "They may be this far apart.",
+        "rel": "They may be this share of the larger one apart.",
     },
     "Step": {
         "id": "Lower case letters, digits and underscores, starting with a letter.",

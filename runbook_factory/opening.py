@@ -1,6 +1,8 @@
 """From a Dagster run to an execution that is ready for its first step."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +15,14 @@ from runbook_factory.actors import local_actor
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine, reachable
 from runbook_factory.execution import Aborted, Execution
+from runbook_factory.execution_log import NoSuchExecution
 from runbook_factory.inputs import InputError, resolve_inputs
 from runbook_factory.keys import deployment_key
 from runbook_factory.leases import Lease
 from runbook_factory.project import Project
 from runbook_factory.recorder import Recorder
+from runbook_factory.replay.original import Original
+from runbook_factory.replay.recording import NotReplayable, load_recording
 from runbook_factory.request import CassetteRef, RunRequest
 from step_ops.cassette import Cassette, CassetteError, load_fixtures
 from step_ops.connections import Connections, connection_of, load_connections
@@ -25,6 +30,7 @@ from step_ops.errors import ErrorType, StepError
 from step_ops.gate import Mode
 from step_ops.redaction import Redactor
 from step_ops.secrets import EnvironmentSecrets, SecretProvider
+from step_ops.step_type import Effect
 
 ACTOR_ID, ACTOR_NAME = "runbook/actor_id", "runbook/actor"
 
@@ -53,47 +59,119 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
     actor = _actor(run)
     make_ready(runbook.project)
     redactor = Redactor(deployment_key(runbook.project))
-    recorder = Recorder(engine(runbook.project), run.run_id, redactor=redactor)
+    recorded = request.mode is not Mode.BACKTEST
+    recorder = Recorder(
+        engine(runbook.project) if recorded else None,
+        run.run_id,
+        redactor=redactor,
+        remembers=request.replay is not None,
+    )
     why = ""
-    secrets = EnvironmentSecrets()
-    cassette: Cassette | None = None
-    connections = Connections({})
-    inputs: dict[str, object] = dict(request.inputs)
-    from_environment: tuple[str, ...] = ()
+    start = _Start(inputs=dict(request.inputs))
     try:
-        cassette = _cassette(request.cassette) if request.mode is not Mode.LIVE else None
-        connections = load_connections(runbook.project.connections)
-        inputs, from_environment = _inputs(runbook, request, cassette)
-        if cassette is None:
-            _check_deployment(runbook, connections, secrets)
-    except (InputError, CassetteError, StepError) as error:
+        start = _start(runbook, request)
+    except (InputError, CassetteError, StepError, NotReplayable, NoSuchExecution) as error:
         why = error.message
     with reachable():
-        lease = Lease(engine(runbook.project), run.run_id)
+        lease = Lease(engine(runbook.project), run.run_id) if recorded else None
         recorder.begin(
             runbook,
             mode=request.mode.value,
             actor=actor,
-            inputs=inputs,
-            metadata={"job": run.job_name, "environment_names": list(from_environment)},
+            inputs=start.inputs,
+            metadata={
+                "job": run.job_name,
+                "environment_names": list(start.from_environment),
+                "clock": start.clock.isoformat(),
+            },
+            parent=start.original.id if start.original else None,
         )
     execution = Execution(
         id=run.run_id,
         runbook=runbook,
         request=request,
         actor=actor,
-        inputs=inputs,
-        cassette=cassette,
-        connections=connections,
-        secrets=secrets,
+        inputs=start.inputs,
+        clock=start.clock,
+        cassette=start.cassette,
+        connections=start.connections,
+        secrets=start.secrets,
         recorder=recorder,
         redactor=redactor,
         lease=lease,
+        original=start.original,
     )
     if why:
         execution.finish(reason=why)
         raise Aborted(why)
     return execution
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """What an execution begins with."""
+
+    inputs: dict[str, object]
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    from_environment: tuple[str, ...] = ()
+    cassette: Cassette | None = None
+    connections: Connections = field(default_factory=lambda: Connections({}))
+    secrets: SecretProvider = field(default_factory=EnvironmentSecrets)
+    original: Original | None = None
+
+    @property
+    def clock(self) -> datetime:
+        """When it starts, as its steps see it: of a replay that keeps the name of its original, with it."""
+        if self.cassette is not None:
+            return self.cassette.fixture.clock
+        if self.original is not None and not self.original.writes:
+            return self.original.started_at
+        return self.now
+
+
+def _start(runbook: LoadedRunbook, request: RunRequest) -> _Start:
+    original = _original(runbook, request) if request.replay is not None else None
+    if request.mode in {Mode.REPLAY, Mode.BACKTEST} and original is None:
+        raise InputError("a replay needs the execution that it does again")
+    cassette = _cassette(request.cassette) if request.mode is Mode.TEST else None
+    connections = load_connections(runbook.project.connections)
+    inputs, from_environment = _inputs(runbook, request, cassette, original)
+    start = _Start(
+        inputs=inputs,
+        from_environment=from_environment,
+        cassette=cassette,
+        connections=connections,
+        original=original,
+    )
+    if request.asks_the_world:
+        _check_deployment(runbook, connections, start.secrets)
+    return start
+
+
+def _original(runbook: LoadedRunbook, request: RunRequest) -> Original | None:
+    """What a replay is held against; raises `NoSuchExecution` or `NotReplayable`."""
+    wanted = request.replay
+    if wanted is None:
+        return None
+    with reachable():
+        recording = load_recording(engine(runbook.project), wanted.execution)
+    if request.mode is Mode.REPLAY and runbook.digest != recording.record.definition_digest:
+        raise NotReplayable(
+            "it ran with another definition than this job has",
+            hint=f"start it with: rb replay {wanted.execution}",
+        )
+    writes = {step.id for step in runbook.runbook.steps if runbook.effect(step) is not Effect.READ}
+    return Original(
+        recording=recording,
+        runbook=runbook.runbook,
+        definition=runbook.text,
+        files=runbook.files,
+        digest=runbook.digest,
+        redraws=request.mode is Mode.REPLAY and not wanted.live,
+        live=wanted.live,
+        writes=wanted.live and wanted.allow_writes,
+        answered=frozenset(writes) if wanted.live and not wanted.allow_writes else frozenset(),
+    )
 
 
 def _check_deployment(runbook: LoadedRunbook, connections: Connections, secrets: SecretProvider) -> None:
@@ -150,8 +228,14 @@ def _cassette(ref: CassetteRef | None) -> Cassette:
 
 
 def _inputs(
-    runbook: LoadedRunbook, request: RunRequest, cassette: Cassette | None
+    runbook: LoadedRunbook, request: RunRequest, cassette: Cassette | None, original: Original | None
 ) -> tuple[dict[str, object], tuple[str, ...]]:
+    if original is not None:
+        # As they were; what another definition asks besides has its default, or fails.
+        known = {*runbook.runbook.inputs, *runbook.checked.uses.implicit}
+        recorded = original.recording.record.inputs
+        given = {name: value for name, value in recorded.items() if name in known}
+        return resolve_inputs(runbook, {**given, **request.inputs}, environment={})
     if cassette is None:
         return resolve_inputs(runbook, request.inputs)
     # A test sees nothing of the environment: what it needs stands in the fixture.

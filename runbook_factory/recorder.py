@@ -20,7 +20,7 @@ from runbook_factory.catalog import LoadedRunbook
 from step_ops.recording import digest
 from step_ops.redaction import Redactor
 
-BODY_BYTES = 1024 * 1024  # a longer body is cut, and its step cannot be replayed
+BODY_BYTES = 8 * 1024 * 1024  # a longer body is cut, and its execution cannot be replayed
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 
 T = TypeVar("T")
@@ -40,10 +40,10 @@ _BEGIN = text(
     )
     INSERT INTO runbook.runbook_executions
         (id, runbook_id, runbook_version, started_at, status, actor_id, metadata, mode,
-         definition_digest, inputs, environment, format_version)
+         definition_digest, inputs, environment, parent_id, format_version)
     VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
          CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSONB),
-         CAST(:environment AS JSONB), :format)
+         CAST(:environment AS JSONB), :parent, :format)
     ON CONFLICT (id) DO NOTHING
     """
 )
@@ -95,10 +95,17 @@ _KEEP = text(
 
 
 class Recorder:
-    """Writes one execution. Every write can be repeated, so that a short outage loses nothing."""
+    """Writes one execution. Every write can be repeated, so that a short outage loses nothing.
 
-    def __init__(self, engine: Engine, execution_id: str, *, redactor: Redactor) -> None:
+    Without an `engine` nothing is written. With `remembers`, `bodies` has what was kept, by digest.
+    """
+
+    def __init__(
+        self, engine: Engine | None, execution_id: str, *, redactor: Redactor, remembers: bool = False
+    ) -> None:
         self._engine = engine
+        self._remembers = remembers
+        self.bodies: dict[str, bytes] = {}
         self._id = execution_id
         self._redactor = redactor
         self._fence = time.time_ns()
@@ -111,6 +118,7 @@ class Recorder:
         actor: Actor,
         inputs: Mapping[str, Any],
         metadata: Mapping[str, Any],
+        parent: str | None = None,
     ) -> None:
         """Notes that the execution runs, by whom, on what definition and inputs."""
         files = {name: self.keep(data)[0] for name, data in runbook.files.items()}
@@ -128,6 +136,7 @@ class Recorder:
             mode=mode,
             inputs=self._json(inputs),
             environment=json.dumps(fingerprint()),
+            parent=parent,
             format=schema.FORMAT_VERSION,
         )
 
@@ -196,6 +205,8 @@ class Recorder:
                     "reason": record.reason,
                     "duration_seconds": record.duration_seconds,
                     "assumptions": [vars(item) for item in record.assumptions],
+                    **({"secrets": record.secrets} if record.secrets else {}),
+                    **({"replay": record.replay} if record.replay else {}),
                 }
             ),
         )
@@ -203,6 +214,8 @@ class Recorder:
     def keep(self, data: bytes) -> tuple[str, bool]:
         """Stores a body once, under its digest; tells whether it was cut."""
         name, cut = digest(data), len(data) > BODY_BYTES
+        if self._remembers:
+            self.bodies[name] = data
         self._write(
             _KEEP,
             digest=name,
@@ -216,8 +229,12 @@ class Recorder:
         return _json(self._redactor.data(value))
 
     def _write(self, statement: TextClause, **values: Any) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+
         def write() -> None:
-            with self._engine.connect() as connection:
+            with engine.connect() as connection:
                 connection.execute(statement, {"id": self._id, **values})
 
         patiently(write)
@@ -244,7 +261,7 @@ def fingerprint() -> dict[str, str]:
     """What an execution ran on."""
     return {
         "runbook_engine": version("runbook-engine"),
-        "dagster": version("dagster"),
+        **{name: version(name) for name in ("dagster", "jsonschema", "python-jsonpath", "requests")},
         "python": platform.python_version(),
         "platform": platform.platform(),
     }

@@ -1,7 +1,7 @@
 """What a run is asked to do: the run config of every job of ours, the same from every door."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from step_ops.gate import Mode
@@ -17,6 +17,17 @@ class CassetteRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplayRef:
+    """Which execution is done again, by its id. `live` asks the world where that only reads; with
+    `allow_writes`, everywhere.
+    """
+
+    execution: str
+    live: bool = False
+    allow_writes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRequest:
     """Inputs, attested assumptions that are denied, and where answers come from. Holds no secret."""
 
@@ -24,6 +35,12 @@ class RunRequest:
     deny: tuple[str, ...] = ()
     mode: Mode = Mode.LIVE
     cassette: CassetteRef | None = None
+    replay: ReplayRef | None = None
+
+    @property
+    def asks_the_world(self) -> bool:
+        """Whether any answer comes from the real world, in real time."""
+        return self.mode is Mode.LIVE or (self.replay is not None and self.replay.live)
 
     def run_config(self) -> dict[str, Any]:
         """The request as Dagster stores it."""
@@ -38,15 +55,18 @@ class RunRequest:
                 "scenario": self.cassette.scenario,
                 "baselines": dict(self.cassette.baselines),
             }
+        if self.replay is not None:
+            config["replay"] = asdict(self.replay)
         return config
 
     @staticmethod
     def from_run_config(config: Mapping[str, Any]) -> "RunRequest":
         """The request that a stored run config states; Dagster has checked its shape."""
-        cassette = config.get("cassette")
+        cassette, replay = config.get("cassette"), config.get("replay")
         return RunRequest(
             inputs=config.get("inputs") or {},
             deny=tuple(config.get("deny") or ()),
             mode=Mode(config.get("mode") or Mode.LIVE),
             cassette=CassetteRef(**cassette) if cassette else None,
+            replay=ReplayRef(**replay) if replay else None,
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dagster import DagsterInstance
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
 from dagster._utils.interrupts import capture_interrupts
 
 from runbook_defs.execution import Actor, Event, ExecutionFinished
@@ -17,6 +18,7 @@ from runbook_factory.execution import listener
 from runbook_factory.jobs import build_job
 from runbook_factory.opening import actor_tags, make_ready
 from runbook_factory.request import RunRequest
+from step_ops.gate import Mode
 
 
 class RunLost(Exception):
@@ -28,16 +30,24 @@ class RunLost(Exception):
 
 
 def run_runbook(
-    runbook: LoadedRunbook, request: RunRequest, *, actor: Actor, instance: DagsterInstance
+    runbook: LoadedRunbook,
+    request: RunRequest,
+    *,
+    actor: Actor,
+    instance: DagsterInstance,
+    parent: str | None = None,
 ) -> Iterator[Event]:
     """The events of a new execution, the last of them `ExecutionFinished`.
+
+    `parent` is the Dagster run that it belongs to: Dagster's pages show the two together.
 
     Raises `DatabaseError` or `ProjectError` when it cannot start, `RunLost` when it has no end. One
     at a time per process: two would deadlock in logging.
     """
     make_ready(runbook.project)
-    job = build_job(runbook)
+    job = build_job(runbook, backtests=request.mode is Mode.BACKTEST)
     events: deque[Event] = deque()
+    lineage = {PARENT_RUN_ID_TAG: parent, ROOT_RUN_ID_TAG: parent} if parent else {}
     token = listener.set(events)
     last: Event | None = None
     failure = ""
@@ -45,7 +55,9 @@ def run_runbook(
         run = instance.create_run_for_job(
             job_def=job,
             run_config=request.run_config(),
-            tags={**actor_tags(actor), "runbook/mode": request.mode.value},
+            tags={**actor_tags(actor), "runbook/mode": request.mode.value, **lineage},
+            parent_run_id=parent,
+            root_run_id=parent,
         )
         with capture_interrupts():
             for happened in execute_run_iterator(InMemoryJob(job), run, instance):

@@ -1,6 +1,6 @@
 """One attempt of one step: inputs filled in, run through the gate, outputs taken, all of it noted."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +11,15 @@ from runbook_defs.outputs import select
 from runbook_defs.templates import Template, compile_template
 from runbook_factory.conditions import condition, written
 from runbook_factory.failures import described
-from runbook_factory.for_each import as_items, run_at_once, run_in_turn
+from runbook_factory.for_each import as_items, run_as_recorded, run_at_once, run_in_turn
 from runbook_factory.recorder import Recorder
 from runbook_factory.retries import seconds_until_retry
-from step_ops.gate import Gate
+from step_ops.gate import Gate, Read
 from step_ops.recording import record_exchange, record_read
 from step_ops.redaction import Redactor
 from step_ops.step_type import Records, Result, StepType
+
+MOST_OF_AN_EXPRESSION = 200  # characters of its value
 
 # Makes the gate of the step, or of one item of its `for_each`, that begins so many seconds after it.
 GateFor = Callable[[int | None, float], Gate]
@@ -31,11 +33,20 @@ class Piece:
     outputs: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordedItems:
+    """Of a recorded attempt of a `for_each`: the items that it had not begun, and the one that failed it."""
+
+    later: frozenset[int]
+    failed: int | None
+
+
 @dataclass(kw_only=True)
 class StepRun:
     """What one attempt needs. `secrets` are the undeclared names that are secrets, not inputs.
 
-    `done` holds the items of a `for_each` that are done: an attempt made again does the others.
+    `done` holds the items of a `for_each` that are done: an attempt made again does the others. In a
+    replay, `recorded` says which items the recorded attempt did.
     """
 
     step: Step
@@ -49,6 +60,7 @@ class StepRun:
     attempt: int
     begins: float | None  # on the virtual clock; None when live
     done: MutableMapping[int, Piece]
+    recorded: RecordedItems | None = None
     measures: dict[str, float] = field(default_factory=dict)
     _gates: list[tuple[float, int | None, Gate]] = field(default_factory=list)
 
@@ -96,7 +108,9 @@ class StepRun:
                 continue
             names = {path[0] for found in template.found for path in found.expression.names}
             secrets = {item: gate.secret(item) for item in sorted(names & self.secrets)}
-            filled[name] = template.render({**scope, **secrets} if secrets else scope)
+            known = {**scope, **secrets} if secrets else scope
+            filled[name] = template.render(known)
+            gate.reads.extend(expression_reads(template, known))
         return filled
 
     def _do(self, gate: Gate, inputs: Sequence[dict[str, Any]]) -> list[Piece]:
@@ -108,9 +122,14 @@ class StepRun:
             self._gates.append((begins, index, own))
             return self._piece(own, inputs[index]), own.elapsed()
 
-        run = run_at_once if self.begins is None else run_in_turn
-        run(len(inputs), item, done=self.done, lanes=self.step.max_parallel or 1)
-        return [self.done[index] for index in range(len(inputs))]
+        count = len(inputs)
+        if self.recorded is not None:
+            later, failed = self.recorded.later, self.recorded.failed
+            run_as_recorded(count, item, done=self.done, later=later, failed=failed)
+        else:
+            run = run_at_once if self.begins is None else run_in_turn
+            run(count, item, done=self.done, lanes=self.step.max_parallel or 1)
+        return [self.done[index] for index in range(count)]
 
     def _piece(self, gate: Gate, inputs: dict[str, Any]) -> Piece:
         result = self.step_type.run(self.step_type.parse(inputs), gate)
@@ -168,6 +187,8 @@ class StepRun:
                 {**record_exchange(said, redactor=redactor, keep=keep), **of} for said in gate.exchanges
             ]
             reads += [{**record_read(read, redactor=redactor), **of} for read in gate.reads]
+            for data in gate.seen:
+                keep(data)
             self.measures.update(gate.measures)
         record = self.recorder.clean(
             replace(
@@ -187,6 +208,19 @@ class StepRun:
         if self.begins is None:
             return self._gates[0][2].elapsed()
         return max(begins + gate.elapsed() for begins, _, gate in self._gates)
+
+
+def expression_reads(template: Template, scope: Mapping[str, Any]) -> Iterator[Read]:
+    """What each expression of the template gave; of what is large only its size, as the inputs hold it."""
+    for found in template.found:
+        if found.expression.secrets:
+            continue  # to ask again would be a read of its own
+        value = found.expression.evaluate(scope)
+        if isinstance(value, list | tuple | Mapping):
+            value = {"list" if isinstance(value, list | tuple) else "mapping": len(value)}
+        elif isinstance(value, str) and len(value) > MOST_OF_AN_EXPRESSION:
+            value = {"text": len(value)}
+        yield Read(kind="expression", name=found.expression.text, value=value)
 
 
 def _summed(counts: Sequence[Records]) -> dict[str, int]:

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from step_ops.errors import ErrorType, StepError
+from step_ops.exchanges import PageCapture
 from step_ops.files import Folder
+from step_ops.har import HarError, from_har
 
 MAX_BYTES = 20 * 1024 * 1024
 _BODIES = {"json_", "text", "json_file", "body_file", "body_digest"}
@@ -167,11 +169,21 @@ class Cassette:
             raise StepError(ErrorType.CASSETTE, "the rows were cut when they were recorded") from None
         return rows
 
-    def page(self, entry: Entry) -> bytes:
-        """The document of a page; raises `StepError` of type `file`, or `cassette` when it has none."""
+    def page(self, entry: Entry) -> bytes | PageCapture:
+        """The document of a page, or all that a page is made of (`.har`).
+
+        Raises `StepError` of type `file`, or `cassette` when it has none.
+        """
         if entry.page is None:
             raise StepError(ErrorType.CASSETTE, "the record has the picture of the page, not the page")
-        return Folder(self.path.parent).read(entry.page)
+        data = Folder(self.path.parent).read(entry.page)
+        if not entry.page.endswith(".har"):
+            return data
+        try:
+            return from_har(data.decode("utf-8", errors="replace"))
+        except HarError as error:
+            message = f"the page {entry.page!r} cannot be read: {error.message}"
+            raise StepError(ErrorType.FILE, message, hint=error.hint) from None
 
 
 def load_fixtures(path: Path) -> list[Fixture]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from step_ops.errors import ErrorType, StepError
@@ -84,12 +85,40 @@ class PageRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageResource:
+    """One answer that a page got; header names are lower case. `sent` is what it asked with, if anything."""
+
+    method: str
+    url: str
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    sent: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageCapture:
+    """All that a page got while it was photographed, and when it was opened, in UTC.
+
+    `missing` says why the page cannot be drawn again from this; empty when it can.
+    """
+
+    opened_at: datetime
+    resources: tuple[PageResource, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageShot:
-    """The picture of an element: PNG bytes, the boxes of the masked parts inside it, and what drew it."""
+    """The picture of an element: PNG bytes, the boxes of the masked parts inside it, and what drew it.
+
+    `capture` is what the page was made of, when it was kept.
+    """
 
     png: bytes
     masked: tuple[Box, ...] = ()
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    capture: PageCapture | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,8 @@ from step_ops.redaction import Redactor
 from step_ops.secrets import Secret
 from step_ops.step_type import Effect
 
+TOOK_TOO_LONG = "the step took longer than its timeout"
+
 Answer = TypeVar("Answer", HttpResponse, PageShot, SqlRows)
 
 
@@ -36,6 +38,7 @@ class Mode(StrEnum):
     LIVE = "live"
     TEST = "test"
     REPLAY = "replay"
+    BACKTEST = "backtest"  # a replay of another definition, which leaves no record
 
 
 class World(Transport, Protocol):
@@ -83,7 +86,10 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """One thing that may differ from run to run: `kind` is clock, random, id, secret, environment or file."""
+    """One thing that may differ from run to run.
+
+    `kind` is clock, random, id, secret, file, baseline or expression.
+    """
 
     kind: str
     name: str
@@ -129,6 +135,7 @@ class Gate:
         self.exchanges: list[Exchange] = []
         self.reads: list[Read] = []
         self.pictures: list[Picture] = []
+        self.seen: list[bytes] = []  # what the record must hold besides, for a replay
         self.measures: dict[str, float] = {}
 
     def http(self, request: HttpRequest) -> HttpResponse:
@@ -174,7 +181,7 @@ class Gate:
     def _took_too_long(self) -> StepError:
         return StepError(
             ErrorType.TIMEOUT,
-            f"the step took longer than its timeout of {self._timeout:g} s",
+            f"{TOOK_TOO_LONG} of {self._timeout:g} s",
             hint="raise `timeout_seconds`, or find out what made it slow",
         )
 
@@ -239,5 +246,10 @@ class Gate:
         return self._shelf.keep(name, data)
 
     def baseline(self, name: str) -> bytes | None:
-        """The approved picture called `name`, if there is one."""
-        return self._shelf.baseline(name)
+        """The approved picture called `name`, if there is one; its digest is a recorded read."""
+        data = self._shelf.baseline(name)
+        value = None if data is None else hashlib.sha256(data).hexdigest()
+        self.reads.append(Read(kind="baseline", name=name, value=value))
+        if data is not None:
+            self.seen.append(data)
+        return data

@@ -45,7 +45,7 @@ class LiveWorld:
         """The picture from a real browser."""
         from step_ops.drivers.browser import photograph
 
-        return photograph(request, accept=accept, cancelled=self._cancelled)
+        return photograph(request, accept=accept, keep=True, cancelled=self._cancelled)
 
     def sql(self, request: SqlRequest, secret: Callable[[str], Secret]) -> SqlRows:
         """The rows from the database."""

@@ -2,13 +2,23 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from step_ops.cassette import Cassette, Entry, Expectation
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import HttpRequest, HttpResponse, PageRequest, PageShot, SqlRequest, SqlRows
+from step_ops.exchanges import (
+    HttpRequest,
+    HttpResponse,
+    PageCapture,
+    PageRequest,
+    PageResource,
+    PageShot,
+    SqlRequest,
+    SqlRows,
+)
 from step_ops.files import Folder
 from step_ops.secrets import FixtureSecrets, Secret, reveal
 
@@ -38,8 +48,7 @@ class Playback:
         if entry.expect is not None:
             check_expectation(entry.expect, request, step=self._step)
         if entry.error is not None:
-            kind, words = _ERRORS.get(entry.error, (ErrorType.CONNECTION, entry.error))
-            raise StepError(kind, f"{request.method} {request.url}: {words} (told by the fixture)")
+            raise _http_error(entry.error, request)
         headers = {name.lower(): value for name, value in entry.headers.items()}
         if "content-type" not in headers and entry.model_fields_set & {"json_", "json_file"}:
             headers["content-type"] = "application/json"
@@ -51,8 +60,14 @@ class Playback:
         from step_ops.drivers.browser import photograph
 
         entry = self._take("page", f"a visit of {request.url}")
-        document = self._cassette.page(entry)
-        return photograph(request, accept=accept, document=document, now=self.now())
+        page = self._cassette.page(entry)
+        if isinstance(page, PageCapture):
+            return replace(
+                photograph(request, accept=accept, capture=page, now=self.now()),
+                capture=replace(page, opened_at=self.now()),
+            )
+        shot = photograph(request, accept=accept, document=page, now=self.now())
+        return replace(shot, capture=_as_capture(page, reveal(request.url), self.now()))
 
     def sql(self, request: SqlRequest, secret: Callable[[str], Secret]) -> SqlRows:
         """The next SQL entry of the step. Whether the statement writes, no fixture can know."""
@@ -99,15 +114,32 @@ class Playback:
         return self._files.read(name)
 
 
+def _http_error(told: str, request: HttpRequest) -> StepError:
+    """The error that an entry tells of: one of the words, a record's `type: message`, or any other."""
+    place = f"{request.method} {request.url}"
+    known = _known_error(told, place)
+    return known or StepError(ErrorType.CONNECTION, f"{place}: {told} (told by the fixture)")
+
+
+def _as_capture(document: bytes, url: str, now: datetime) -> PageCapture:
+    """The page of a fixture as if it had been got from the network."""
+    headers = {"content-type": "text/html; charset=utf-8"}
+    page = PageResource(method="GET", url=url, status=200, headers=headers, body=document)
+    return PageCapture(opened_at=now, resources=(page,))
+
+
 def _sql_error(told: str, request: SqlRequest) -> StepError:
     """The error that an entry tells of: one of the words, a record's `type: message`, or a database's."""
+    return _known_error(told, request.place) or StepError(ErrorType.SQL, f"{request.place}: {told}")
+
+
+def _known_error(told: str, place: str) -> StepError | None:
+    """The error that one of the words stands for, or that a record tells of as `type: message`."""
     if told in _ERRORS:
         kind, words = _ERRORS[told]
-        return StepError(kind, f"{request.place}: {words} (told by the fixture)")
+        return StepError(kind, f"{place}: {words} (told by the fixture)")
     name, _, message = told.partition(": ")
-    if message and name in set(ErrorType):
-        return StepError(ErrorType(name), message)
-    return StepError(ErrorType.SQL, f"{request.place}: {told}")
+    return StepError(ErrorType(name), message) if message and name in set(ErrorType) else None
 
 
 def check_expectation(expected: Expectation, request: HttpRequest | SqlRequest, *, step: str) -> None:

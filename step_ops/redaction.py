@@ -22,6 +22,9 @@ Octets: TypeAlias = bytes
 # What each URL encoder leaves alone: nothing, a path, JavaScript's encodeURIComponent, a whole URL.
 _URL_SAFE = ("", "/", "!'()*", "!$&'()*+,;=:@/", "!#$%&'()*+,/:;=?@[]~")
 
+# What stands for a secret. It is never masked again, so that a replay says what the record says.
+_PSEUDONYM = re.compile(r"secret:(?P<name>.*)#[0-9a-f]{10}", re.DOTALL)
+
 # kind, a text without which the pattern cannot match, the pattern. Each is linear in its text.
 _SHAPES = (
     (
@@ -68,7 +71,7 @@ class Redactor:
         """Mask `value` from now on; False when it is too short, or part of what a mask says."""
         core = value.strip()
         mask = self.pseudonym(name, value)
-        if len(core) < SHORTEST or core in mask.partition("#")[0]:
+        if len(core) < SHORTEST or core in mask.rpartition("#")[0]:
             return False
         with self._lock:
             if core not in self._known:
@@ -79,7 +82,13 @@ class Redactor:
         return True
 
     def pseudonym(self, name: str, value: str) -> str:
-        """What stands for the secret: its name and a keyed digest that tells of a rotation."""
+        """What stands for the secret: its name and a keyed digest that tells of a rotation.
+
+        Of a pseudonym of that name, itself: in a replay it is all there is of the secret.
+        """
+        known = _PSEUDONYM.fullmatch(value)
+        if known and known["name"] == name:
+            return value
         text = _encode(name) + b"\0" + _encode(value.strip())
         return f"secret:{name}#{hmac.new(self._key, text, hashlib.sha256).hexdigest()[:10]}"
 
@@ -107,7 +116,7 @@ class Redactor:
         return self._copy(value, lambda text: _mask_shapes(_mask(text, needles), shapes))
 
     def _holds_known(self, secret: Secret) -> bool:
-        return _mask(secret.reveal(), self._needles) != secret.reveal()
+        return any(form in secret.reveal() for form, _ in self._needles)
 
     def _secret(self, secret: Secret) -> str:
         """Its text with the registered part masked, so that `Bearer <token>` reads alike on both sides

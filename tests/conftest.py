@@ -7,9 +7,9 @@ import pytest
 
 from cli.errors import boundary
 from cli.main import app
-from tests.projects import postgres, query, shipped, workshop
+from tests.projects import postgres, query, server, shipped, workshop
 
-__all__ = ["postgres", "query", "shipped", "workshop"]
+__all__ = ["postgres", "query", "server", "shipped", "workshop"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from runbook_factory import database, embedded
 from runbook_factory.project import Project
+from tests.scripted import Server, scripted
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +33,13 @@ def workshop(tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch) -> 
     project = Project(tmp_path)
     yield Workshop(project, [])
     database.engine(project).dispose()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A real HTTP server that answers as the test says."""
+    with scripted() as running:
+        yield running
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ from typing import Any
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from runbook_defs.execution import Event, ExecutionFinished, ExecutionRecord
+from runbook_defs.replay import ReplayReport
 from runbook_factory.actors import local_actor
 from runbook_factory.catalog import load_runbook
 from runbook_factory.instance import passing_instance, stored_instance
 from runbook_factory.project import Project
+from runbook_factory.replay.recording import NotReplayable
+from runbook_factory.replay.replays import open_replay
 from runbook_factory.request import CassetteRef, RunRequest
 from runbook_factory.runs import run_runbook
 from step_ops.gate import Mode
@@ -66,6 +69,27 @@ class Workshop:
         """Runs it for real, on the stored instance."""
         with stored_instance(self.project) as instance:
             return self.run(runbook_id, RunRequest(**request), instance)
+
+    def replay(
+        self, execution: str, *, against: str | None = None, live: bool = False, allow_writes: bool = False
+    ) -> ReplayReport:
+        """The report of a replay; `against` is the id of a runbook to hold the execution against."""
+        definition = load_runbook(self.project, against) if against else None
+        with (
+            open_replay(
+                self.project, execution, against=definition, live=live, allow_writes=allow_writes
+            ) as opened,
+            stored_instance(self.project) if opened.is_stored else passing_instance() as instance,
+        ):
+            self.events = list(opened.run(actor=local_actor(), instance=instance))
+            last = self.events[-1]
+            assert isinstance(last, ExecutionFinished)
+            self.replayed = last.record
+            run = instance.get_runs(RunsFilter(run_ids=[last.record.id]))[0]
+            self.dagster_status, self.dagster_tags = run.status, run.tags
+            if last.report is None:
+                raise NotReplayable(last.record.reason)
+            return last.report
 
     def run(self, runbook_id: str, request: RunRequest, instance: DagsterInstance) -> ExecutionRecord:
         runbook = load_runbook(self.project, runbook_id)

@@ -79,6 +79,36 @@ class Progress:
             self._waiting.pop(0)
 
 
+class Waiting:
+    """Says on a terminal what is done just now, for what is printed at its end; else nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._status: Any = None
+
+    def __enter__(self) -> "Waiting":
+        if not self._quiet and colourful():
+            from rich.console import Console  # only a terminal pays for it
+
+            self._status = Console().status("starting")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def now(self, what: str) -> None:
+        """Says `what`."""
+        if self._status is not None:
+            self._status.update(f"{plain(what)} ...")
+
+
 def assumption_line(result: AssumptionResult) -> str:
     """Such as `✓ Assumption: source_data_validated`."""
     reason = f" ({plain(result.reason)})" if result.reason else ""

@@ -4,17 +4,19 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from runbook_defs.checks.subject import Subject, as_meant
+from runbook_defs.checks.subject import Subject, as_meant, known_keys
 from runbook_defs.model import (
     Assumption,
     Defaults,
     Input,
     Kpis,
+    Numeric,
     OwnKpi,
     Probe,
     Retry,
     Runbook,
     Step,
+    Tolerance,
     as_written,
     normalized,
     with_defaults,
@@ -24,7 +26,6 @@ from runbook_defs.source import Location
 
 _NOT_BUILT = {
     ("schedule",): "schedule",
-    ("tolerances",): "tolerances",
     ("steps", 0, "rollback"): "rollback",
 }
 
@@ -79,7 +80,7 @@ def _report(subject: Subject, item: Any) -> None:
             parent = f"{_title(subject, location[:-1])} has no {name!r}"
             subject.add(Code.MISSING_KEY, location[:-1], parent, hint=f"add `{name}:`")
         case "model_type" if location[:1] == ("kpis",) and len(location) == 2:
-            near = subject.did_you_mean(name, [key for key in Kpis.model_fields if not key.startswith("__")])
+            near = subject.did_you_mean(name, known_keys(Kpis))
             hint = near or 'an own KPI is a mapping: {value: "${...}", max: 10}'
             subject.add(Code.UNKNOWN_KEY, location, f"unknown KPI {name!r}", hint=hint, key=True)
         case _:
@@ -117,7 +118,8 @@ def wrong_value(item: Any, location: Location) -> tuple[str, str]:
         return f"{name} is {item['input']!r}, which is none of {expected}", near
     if kind in {"string_too_short", "too_short"}:
         return f"{name} should not be empty", "" if len(location) > 1 else "every runbook has one"
-    sentence = _SENTENCES.get(kind, item["msg"][:1].lower() + item["msg"][1:])
+    told = item["msg"].removeprefix("Input ")
+    sentence = _SENTENCES.get(kind, told[:1].lower() + told[1:])
     return f"{name} {sentence}, not {_kind(item['input'])}", _hint(kind, item["input"], location)
 
 
@@ -129,10 +131,12 @@ def _hint(kind: str, value: Any, location: Location) -> str:
             return "write true"
         case "bool_type", "no" | "off" | "No" | "Off" | "NO" | "OFF":
             return "write false"
-        case "list_type", str() | int() | float() if location[-1] in {"depends_on", "tags"}:
+        case "list_type", str() | int() | float() if location[-1] in {"depends_on", "tags", "in"}:
             return f"write [{as_written(value)}]"
         case "list_type", dict() if location in {("steps",), ("assumptions",)}:
             return "start each item with a dash: `- id: ...`"
+        case "list_type", dict() if location == ("tolerances",):
+            return "start each item with a dash: `- path: ...`"
         case "string_type", _ if location[-1] in {"when", "check", "expect", "value"}:
             return 'use an expression: "${...}"'
     return ""
@@ -176,6 +180,8 @@ def _title(subject: Subject, location: Location) -> str:
         case ("assumptions", int(index), "probe"):
             name = subject.document.get(("assumptions", index, "id"))
             return f"the probe of assumption {name!r}" if isinstance(name, str) else "the probe"
+        case ("tolerances", int(index)):
+            return f"tolerance number {index + 1}"
         case _:
             return ".".join(str(part) for part in location)
 
@@ -197,9 +203,13 @@ def _known_keys(location: Location) -> list[str]:
             model = Input
         case ("kpis", _):
             model = OwnKpi
+        case ("tolerances", _):
+            model = Tolerance
+        case ("tolerances", _, "numeric"):
+            model = Numeric
         case _:
             model = Runbook
-    return [key for key in model.model_fields if not key.startswith("__")]
+    return known_keys(model)
 
 
 def _not_built(subject: Subject) -> None:

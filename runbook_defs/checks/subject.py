@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from runbook_defs.graph import leaves, upstream
 from runbook_defs.model import NAME, Assumption, Runbook, Step, as_written
 from runbook_defs.problems import Code, Problem, Severity, nearest
@@ -173,6 +175,11 @@ def _text(value: Any) -> str:
     """`value` when it is text or a number that may stand for text, else nothing."""
     text = as_written(value)
     return text if isinstance(text, str) else ""
+
+
+def known_keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a part of a runbook, as they are written."""
+    return [field.alias or name for name, field in model.model_fields.items() if not name.startswith("__")]
 
 
 def as_meant(raw: dict[str, Any], known: Collection[str]) -> dict[str, Any]:

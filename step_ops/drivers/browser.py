@@ -10,8 +10,8 @@ import platform
 import re
 import threading
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from playwright.async_api import TimeoutError as Late
 from step_ops.drivers.camera import GRACE, Camera
 from step_ops.drivers.find_browser import need_browser
 from step_ops.drivers.page_action import PageAction, parse_action
+from step_ops.drivers.page_capture import PageRecorder
 from step_ops.drivers.page_network import PageNetwork, plain
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import PageRequest, PageShot
+from step_ops.exchanges import PageCapture, PageRequest, PageShot
 from step_ops.secrets import Secret, reveal
 
 _FLAGS = (
@@ -33,7 +34,11 @@ _FLAGS = (
     "--font-render-hinting=none",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
-_HIDE_TEXT = "element => element.style.setProperty('-webkit-text-security', 'disc', 'important')"
+# Not even dots: their number would tell how long the secret is, and differ in a replay without it.
+_HIDE_TEXT = """element => {
+    element.style.setProperty('-webkit-text-security', 'disc', 'important');
+    element.style.setProperty('-webkit-text-fill-color', 'transparent', 'important');
+}"""
 
 
 def photograph(
@@ -42,21 +47,26 @@ def photograph(
     accept: Callable[[PageShot], bool] = lambda shot: False,
     document: bytes | None = None,
     now: datetime | None = None,
+    capture: PageCapture | None = None,
+    keep: bool = False,
     cancelled: threading.Event | None = None,
 ) -> PageShot:
     """A stable picture of the element, by a browser that lives for this call only.
 
     A first picture that `accept`s is taken as it is; else two in a row must agree, masks apart.
-    With `document`, that HTML answers `request.url` and the network is closed. With `now`, the
-    page's clock stands still at it. `request.timeout` counts from the opening of the page. Runs
-    in any thread without a running event loop. Raises `StepError`.
+    With `document`, that HTML answers `request.url` and the network is closed; with `capture`, the
+    answers in it do, and the page's clock goes on from when it was made. With `now`, the clock stands
+    still at it. With `keep`, the shot has a capture. `request.timeout` counts from the opening of the
+    page. Runs in any thread without a running event loop. Raises `StepError`.
     """
     sitting = _Sitting(
         request=request,
         actions=[parse_action(number, action) for number, action in enumerate(request.actions, 1)],
         accept=accept,
-        network=PageNetwork(document),
+        network=PageNetwork(document if capture is None else capture),
         now=now,
+        since=capture.opened_at if capture is not None and now is None else None,
+        recorder=PageRecorder() if keep else None,
     )
     sitting.network.check_address(request.url)
     return asyncio.run(_unless(cancelled or threading.Event(), sitting.photograph(need_browser())))
@@ -85,6 +95,8 @@ class _Sitting:
     accept: Callable[[PageShot], bool]
     network: PageNetwork
     now: datetime | None
+    since: datetime | None = None
+    recorder: PageRecorder | None = None
     deadline: float = math.inf
 
     async def photograph(self, executable: Path) -> PageShot:
@@ -92,9 +104,12 @@ class _Sitting:
             browser = await self.launch(playwright, executable)
             try:
                 page = await self.prepare(browser)
+                if self.recorder is not None:
+                    self.recorder.watch(page)
                 self.deadline = asyncio.get_running_loop().time() + self.request.timeout
                 async with asyncio.timeout(self.request.timeout + GRACE):
-                    return await self.sit(page, self.fingerprint(browser))
+                    shot = await self.sit(page, self.fingerprint(browser))
+                return await self.kept(page, shot)
             except TimeoutError:
                 raise self.late(f"{plain(self.request.url)} stopped responding") from None
             except Error as error:
@@ -102,6 +117,19 @@ class _Sitting:
                 raise _unexpected(error) from None
             finally:
                 await browser.close()
+                if self.recorder is not None:
+                    self.recorder.discard()
+
+    async def kept(self, page: Page, shot: PageShot) -> PageShot:
+        """The shot with what its page was made of, when that is to be kept."""
+        if self.recorder is None:
+            return shot
+        try:
+            async with asyncio.timeout(GRACE):
+                capture = await self.recorder.finish(page.context)
+        except (TimeoutError, Error):  # the picture is there all the same
+            capture = PageCapture(opened_at=datetime.now(UTC), missing="the browser did not give its record")
+        return replace(shot, capture=capture)
 
     async def launch(self, playwright: Playwright, executable: Path) -> Browser:
         try:
@@ -131,11 +159,14 @@ class _Sitting:
             color_scheme="light",
             accept_downloads=False,
             service_workers="block",
+            **(self.recorder.options if self.recorder is not None else {}),
         )
         await self.network.attach(context)
         page = await context.new_page()  # without a listener, its dialogs are dismissed
         if self.now is not None:
             await page.clock.set_fixed_time(self.now)
+        elif self.since is not None:
+            await page.clock.install(time=self.since)
         await self.check_selectors(page)
         return page
 
@@ -175,7 +206,8 @@ class _Sitting:
     async def open(self, page: Page) -> None:
         place = plain(self.request.url)
         try:
-            response = await page.goto(reveal(self.request.url), timeout=self.left())
+            address = self.network.landing(reveal(self.request.url))
+            response = await page.goto(address, timeout=self.left())
         except Late:
             raise self.late(f"{place} did not finish loading") from None
         except Error as error:
@@ -200,7 +232,7 @@ class _Sitting:
             if action.verb == "click":
                 await element.click(timeout=self.left())
                 return
-            if isinstance(action.value, Secret):  # in a field of any type, shown as dots
+            if isinstance(action.value, Secret):  # in a field of any type, not to be seen
                 await element.evaluate(_HIDE_TEXT)
             await element.fill(str(reveal(action.value)), timeout=self.left())
         except Late:

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from runbook_defs.model import Assumption, Defaults, Input, Kpis, OwnKpi, Probe, Retry, Runbook, Step
+from runbook_defs.model import (
+    Assumption,
+    Defaults,
+    Input,
+    Kpis,
+    Numeric,
+    OwnKpi,
+    Probe,
+    Retry,
+    Runbook,
+    Step,
+    Tolerance,
+)
 from runbook_defs.problems import Code
 from runbook_defs.source import load_document
 from runbook_factory.editor_schema import Subject, build_schema
@@ -30,7 +42,15 @@ SEEN = {
     Code.MISSING_STEP_INPUT,
 }
 # Codes that are also about rules between two values and about meaning: it sees some, at least these.
-PARTLY = {Code.WRONG_STEP_INPUT, Code.EXPRESSION, Code.JSONPATH, Code.KPI, Code.ASSUMPTION, Code.INPUT}
+PARTLY = {
+    Code.WRONG_STEP_INPUT,
+    Code.EXPRESSION,
+    Code.JSONPATH,
+    Code.KPI,
+    Code.ASSUMPTION,
+    Code.INPUT,
+    Code.TOLERANCE,
+}
 ALSO_SEEN = {
     "RB209-negative-seconds",
     "RB209-until-a-flag",
@@ -38,6 +58,7 @@ ALSO_SEEN = {
     "RB401-when-is-text",
     "RB401-until-is-text",
     "RB402-expression",
+    "RB402-tolerance-at-a-name",
     "RB501-fixed-text",
     "RB501-negative-duration",
     "RB501-negative-rate",
@@ -50,6 +71,10 @@ ALSO_SEEN = {
     "RB502-two-kinds",
     "RB503-reserved-name",
     "RB503-wrong-default",
+    "RB504-ignore-false",
+    "RB504-no-rule",
+    "RB504-numeric-of-nothing",
+    "RB504-two-rules",
 }
 Rb = Callable[..., Any]
 
@@ -179,7 +204,8 @@ def test_a_step_type_of_another_package_is_known_with_its_inputs() -> None:
 
 def test_every_key_is_described(schema: dict[str, Any]) -> None:
     parts = schema["$defs"]
-    for model in (Runbook, Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults):
+    models = (Runbook, Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults, Tolerance, Numeric)
+    for model in models:
         keys = (schema if model is Runbook else parts[model.__name__])["properties"]
         assert keys.keys() == KEYS[model.__name__].keys()
         assert all(keys[name]["description"] for name in keys), model

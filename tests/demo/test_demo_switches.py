@@ -101,3 +101,19 @@ def test_switches_that_are_no_json_list_are_refused(upstream, body):
 def address(upstream):
     host, port = upstream.url.removeprefix("http://").split(":")
     return host, int(port)
+
+
+def test_a_field_can_be_renamed_and_a_value_set_however_deep(upstream):
+    before = upstream.fetch().json()["data"]["entities"]
+    upstream.switch({"path": "/api/entities", "rename": {"name": "title"}, "set": {"confidence": 0.5}})
+    after = upstream.fetch().json()["data"]["entities"]
+    assert [item.get("title") for item in after] == [item.get("name") for item in before]
+    assert not any("name" in item for item in after)
+    assert {item["confidence"] for item in after if "confidence" in item} == {0.5}
+
+
+@pytest.mark.parametrize("more", [{"status": 500}, {"answer": "html"}])
+def test_a_change_of_the_real_answer_goes_with_no_other_answer(upstream, more):
+    refused = upstream.switch({"path": "/graphql", "rename": {"name": "title"}, **more})
+    assert refused.status_code == 400
+    assert "real answer" in refused.text

@@ -21,10 +21,22 @@ from cli.main import app
 from runbook_defs.comparisons import compile_comparison
 from runbook_defs.execution import Status, StepStatus
 from runbook_defs.expressions import FUNCTIONS, ExpressionError, compile_expression
-from runbook_defs.model import Assumption, Input, Kpis, OwnKpi, Retry, Runbook, Step
+from runbook_defs.model import (
+    Assumption,
+    Compared,
+    Input,
+    Kpis,
+    Numeric,
+    OwnKpi,
+    Retry,
+    Runbook,
+    Step,
+    Tolerance,
+)
 from runbook_defs.pack import Expected, ExpectedErrors, ExpectedPath, load_pack
 from runbook_defs.problems import Code, Severity
 from runbook_defs.source import parse_document
+from runbook_defs.tolerances import Tolerances
 from runbook_factory import database
 from runbook_factory.catalog import check_file, load_runbook
 from runbook_factory.execution_log import list_executions
@@ -152,6 +164,9 @@ def test_yaml_blocks_mean_what_they_say(block: Block, project: Project, tmp_path
         assert validate_run_config(job, data)
     elif "retry" in data:
         Retry.model_validate(data["retry"])
+    elif "tolerances" in data:
+        rules = TypeAdapter(list[Tolerance]).validate_python(data["tolerances"])
+        assert Tolerances(rules).differences({"generated_at": 1}, {}, step="fetch", part="request")
     else:
         assert data.keys() == {"inputs"}
         TypeAdapter(dict[str, Input]).validate_python(data["inputs"])
@@ -310,6 +325,24 @@ def test_comparisons_hold_for_what_the_page_says_and_not_for_the_rest() -> None:
         assert not comparison.holds(bad), row
 
 
+def test_tolerances_allow_what_the_page_says_and_nothing_else() -> None:
+    table = rows(page("authoring.md").section("Tolerances"), "rule")
+    assert table
+    for rule, _, before, allowed, refused in table:
+        stated = parse_document(f"path: $\n{code(rule)[0]}".encode(), path=ROOT).data
+        tolerance = Tolerance.model_validate(stated)
+        (was,) = map(json.loads, code(before))
+        for cell, good in ((allowed, True), (refused, False)):
+            for now in map(json.loads, code(cell)):
+                found = Tolerances([tolerance]).differences(was, now, step="fetch", part="outputs")
+                assert (not found) is good, rule
+
+
+def test_every_part_that_is_compared_is_told_of() -> None:
+    table = rows(page("authoring.md").section("Tolerances"), "part")
+    assert [code(row[0])[0] for row in table] == list(Compared)
+
+
 # Formats
 
 
@@ -363,7 +396,7 @@ def test_every_key_of_a_runbook_is_told_of_or_on_the_list(
     assert not built & set(missing)
 
 
-@pytest.mark.parametrize("model", [Input, Assumption, Kpis, OwnKpi])
+@pytest.mark.parametrize("model", [Input, Assumption, Kpis, OwnKpi, Tolerance, Numeric])
 def test_every_key_of_the_parts_of_a_runbook_is_told_of(model: Any) -> None:
     missing = {*not_built("- top-level keys")} & {"probe"}
     told = {word for snippet in code(page("authoring.md").prose) for word in re.findall(r"\w+", snippet)}
@@ -379,7 +412,6 @@ VALUES = {
     "on_failure: rollback": "rollback",
     "defaults": {},
     "schedule": {"cron": "0 6 * * *"},
-    "tolerances": ["$.steps"],
     "probe": {"type": "data_fetch"},
 }
 

@@ -78,6 +78,36 @@ def test_values_nested_deeper_than_anyone_reads_are_told_as_a_whole() -> None:
     assert line.startswith("out" + "[0]" * 40 + ": expected [[")
 
 
+def test_values_nested_deeper_than_python_counts_are_told_all_the_same() -> None:
+    one, two = (build_deep(leaf) for leaf in "ab")
+    (line,) = told(one, two)
+    assert line.endswith(": expected a list nested too deeply to show, is a list nested too deeply to show")
+    assert told([one, 1], [build_deep("a"), 2]) == ["out[1]: expected 1, is 2"]
+
+
+def build_deep(leaf: str) -> Any:
+    value: Any = leaf
+    for _ in range(5_000):
+        value = [value]
+    return value
+
+
+def test_what_is_not_a_number_is_not_a_number_both_times() -> None:
+    one, two = (json.loads('{"a": [NaN, 1], "b": NaN}') for _ in range(2))
+    assert told(one, two) == []
+    assert told(one, {**two, "b": 1}) == ["out.b: expected NaN, is 1"]
+
+
+def test_the_parts_of_a_place_are_those_in_either_value() -> None:
+    found = list(find_differences({"a": [1, 2, 3], "b c": 0}, {"a": [9, 1, 2, 4]}))
+    places = [(item.path, item.expected_at, item.actual_at) for item in found]
+    assert places == [
+        ("$.a[0]", None, ("a", 0)),
+        ("$.a[3]", ("a", 2), ("a", 3)),
+        ('$["b c"]', ("b c",), None),
+    ]
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),

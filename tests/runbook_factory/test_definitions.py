@@ -54,11 +54,12 @@ def test_a_job_says_what_a_reader_of_the_ui_wants_to_know(workshop: Workshop) ->
     assert node.definition.tags["kind"] == "schema_check"
 
 
-def test_a_run_config_cannot_ask_for_a_mode_that_is_not_built(workshop: Workshop) -> None:
+def test_a_run_config_cannot_ask_for_a_backtest_which_leaves_no_record(workshop: Workshop) -> None:
     good(workshop, "rb-one")
     job = build_definitions(workshop.project.root).resolve_job_def("rb_one")
-    assert validate_run_config(job, {"mode": "test"})
-    for mode in ("replay", "nonsense"):
+    for mode in ("test", "replay"):
+        assert validate_run_config(job, {"mode": mode})
+    for mode in ("backtest", "nonsense"):
         with pytest.raises(DagsterInvalidConfigError):
             validate_run_config(job, {"mode": mode})
 

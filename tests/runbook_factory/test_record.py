@@ -183,7 +183,7 @@ def test_a_large_answer_is_stored_under_its_digest(workshop: Workshop, query: Ca
 
 def test_an_answer_over_the_cap_is_cut_and_says_so(workshop: Workshop) -> None:
     workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
-    record = workshop.test(steps={"a": [{"status": 200, "json": "y" * 1_200_000}]})
+    record = workshop.test(steps={"a": [{"status": 200, "json": "y" * 9_000_000}]})
     assert record.steps[0].exchanges[0]["truncated"] is True
 
 

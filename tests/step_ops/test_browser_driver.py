@@ -328,14 +328,17 @@ class TestActions:
         )
         assert picture(taken).getpixel((5, 5)) == (0, 255, 0)
 
-    @pytest.mark.parametrize("field", ["<input id=a>", "<textarea id=a></textarea>"])
+    @pytest.mark.parametrize(
+        "field", ["<input id=a placeholder=x>", "<textarea id=a placeholder=x></textarea>"]
+    )
     def test_a_secret_is_typed_and_not_to_be_read_in_the_picture(self, field: str) -> None:
         def typed(value: str | Secret) -> bytes:
             action = {"fill": {"selector": "#a", "value": value}}
-            return shot(field, "#a", actions=(action,)).png
+            style = "<style>#a:placeholder-shown {background: red}</style>"
+            return shot(style + field, "#a", actions=(action,)).png
 
         hidden = typed(Secret("PASSWORD", "hunter2"))
-        assert hidden == typed(Secret("PASSWORD", "swordfi"))
+        assert hidden == typed(Secret("PASSWORD", "swordfish-and-more"))
         assert hidden != typed("")
 
     def test_a_secret_is_in_no_error(self) -> None:
