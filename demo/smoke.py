@@ -1,4 +1,4 @@
-"""`python -m demo.smoke`: the main road end to end: validate, test, live runs, their records.
+"""`python -m demo.smoke`: the main road end to end: validate, test, live runs, their records, replays.
 
 Each command is printed and really run; the first that fails ends it.
 """
@@ -28,9 +28,14 @@ def main() -> None:
         _rb("validate", "--strict")
         _rb("test", ENRICHMENT, "--fixture", "fixtures/golden-scenarios.json")
         _rb("test", "--all")
-        last = _run_live()
+        quality, last = _run_live()
         _rb("ls", "--limit", "5")
         _rb("show", last)
+        # The demo, the Pushgateway and the warehouse are gone by now.
+        _replay(QUALITY, quality)
+        _replay(ENRICHMENT, last)
+        if _rb("replay", last) != "REPLAY VERIFIED":
+            sys.exit("smoke: the replay was not verified")
     except MissingPart as missing:
         sys.exit(f"smoke: {missing}")
     finally:
@@ -39,8 +44,8 @@ def main() -> None:
     print("\nsmoke: all well")
 
 
-def _run_live() -> str:
-    """Runs every shipped runbook against the demo; gives the name of an execution with a screenshot."""
+def _run_live() -> tuple[str, str]:
+    """Runs every shipped runbook against the demo; gives the executions of the first and the last."""
     with (
         upstream(port=PAGE_PORT) as api,
         pushgateway() as metrics,
@@ -55,10 +60,22 @@ def _run_live() -> str:
             "PUSHGATEWAY_URL": metrics,
             "WAREHOUSE_URL": warehouse,
         }
-        _rb("run", QUALITY, "-i", f"as_of={int(AS_OF.timestamp())}", environment=where)
+        first = _rb("run", QUALITY, "-i", f"as_of={int(AS_OF.timestamp())}", environment=where)
         _rb("run", POLICY, environment=where)
         last = _rb("run", ENRICHMENT, environment=where)
-    return last.split()[-1]
+    return first.split()[-1], last.split()[-1]
+
+
+def _replay(runbook: str, execution: str) -> None:
+    """Replays the execution and holds the report against the one that its acceptance pack has."""
+    expected = f"acceptance/{runbook}/expected/replay.json"
+    command = f"rb replay {execution} --format json | diff - {expected}"
+    print(f"\n$ {command}", flush=True)
+    folder = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, check=False)  # noqa: S603, S607
+    if done.returncode:
+        sys.exit(f"smoke: the replay is not as {expected} has it")
 
 
 def _rb(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
@@ -74,7 +91,7 @@ def _rb(*arguments: str, environment: Mapping[str, str] | None = None) -> str:
             lines.append(line)
     if process.returncode:
         sys.exit(f"smoke: rb {arguments[0]} failed with exit code {process.returncode}")
-    return lines[-1] if lines else ""
+    return lines[-1].strip() if lines else ""
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ _BEGIN = text(
         (id, runbook_id, runbook_version, started_at, status, actor_id, metadata, mode,
          definition_digest, inputs, environment, parent_id, format_version)
     VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
-         CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSONB),
+         CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSON),
          CAST(:environment AS JSONB), :parent, :format)
     ON CONFLICT (id) DO NOTHING
     """
@@ -64,7 +64,7 @@ _FINISH_STEP = text(
     UPDATE runbook.runbook_step_logs SET
         completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
         errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
-        exchanges = CAST(:exchanges AS JSONB), reads = CAST(:reads AS JSONB),
+        exchanges = CAST(:exchanges AS JSON), reads = CAST(:reads AS JSONB),
         records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
     WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
     """

@@ -74,6 +74,7 @@ def pack_execution(
     title = check_name(name if name is not None else default_name(recording.record))
     made = _make(recording, target.runbook, title, slug_of(file_name if file_name is not None else title))
     text = target.with_scenario(made.scenario, made.fixture)
+    proposals = propose(recording, others, known=target.runbook.runbook.tolerances)
     check_free(target.folder, list(made.files))
     write_all(target.folder, made.files, last=(FILE_NAME, text))
     return Packed(
@@ -82,7 +83,7 @@ def pack_execution(
         fixture=target.folder / made.scenario["fixture"],
         files=tuple((target.folder / path).relative_to(project.root) for path in made.files),
         notes=(*made.notes, *_changes(recording, target.runbook)),
-        proposals=tuple(propose(recording, others, known=target.runbook.runbook.tolerances)),
+        proposals=tuple(proposals),
         compared=len(others),
     )
 

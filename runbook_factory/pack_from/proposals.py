@@ -22,6 +22,7 @@ from runbook_factory.pack_from.fake_secrets import FakeSecrets
 from runbook_factory.replay.contents import answer_of
 from runbook_factory.replay.definition_changes import changed_steps
 from runbook_factory.replay.recording import NotReplayable, Recording, read_recording
+from step_ops.replayed import Stored
 
 MOST_COMPARED = 5
 _MOST_LOOKED_AT = 200
@@ -113,10 +114,16 @@ def _answers(recording: Recording) -> dict[_Item, list[Any]]:
     found: dict[_Item, list[Any]] = {}
     for step, attempts in recording.steps.items():
         for said in (said for attempt in attempts for said in attempt.exchanges):
-            if "selector" not in said["request"] and "error" not in said and said.get("status", 200) < 400:
+            if _is_good(said):
                 answer = secrets.put_into(answer_of(said, recording.bodies))
                 found.setdefault((step, said.get("item")), []).append(answer)
     return found
+
+
+def _is_good(said: Stored) -> bool:
+    """Whether it is a whole answer that says what was asked for; the picture of a page is none."""
+    bad = "error" in said or said.get("truncated") or said.get("status", 200) >= 400
+    return not bad and "selector" not in said["request"]
 
 
 def _pairs(one: Sequence[Any], two: Sequence[Any]) -> Iterator[tuple[Any, Any]]:

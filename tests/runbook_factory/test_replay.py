@@ -334,3 +334,14 @@ def test_a_sql_query_replays_without_its_database(
     (tmp_path / "crm.db").unlink()
     monkeypatch.delenv("CRM_URL")
     verified(workshop, server, record)
+
+
+def test_an_answer_made_into_text_keeps_the_order_of_its_keys(workshop: Workshop, server: Server) -> None:
+    server.answers = {"/a": Says({"zeta_long": 1, "a": {"y": 1, "x": 2}}), "/post": Says({})}
+    workshop.runbook(
+        [
+            fetch(server, "a", outputs={"all": "$"}),
+            post(server, "b", body={"text": "all: ${steps.a.outputs.all}"}, depends_on=["a"]),
+        ]
+    )
+    verified(workshop, server, workshop.live())
