@@ -49,6 +49,8 @@ def boundary(command: Callable[[], Any]) -> int:
         return Exit.GOOD
     except Exception as error:
         return _failed(error)
+    if code == Exit.INTERRUPTED:
+        _say("interrupted")
     return code if isinstance(code, int) else Exit.GOOD
 
 

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from cli.commands import (
+    audit,
     db,
     diff,
     doctor,
@@ -17,8 +18,10 @@ from cli.commands import (
     replay,
     run,
     schema,
+    serve,
     show,
     test,
+    token,
     validate,
 )
 from cli.errors import boundary
@@ -49,6 +52,9 @@ app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)
 app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(exec_.exec_)
 app.add_typer(pack.app, name="pack")
+app.command("serve")(serve.serve)
+app.add_typer(token.app, name="token")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 
 

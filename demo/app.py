@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from demo import policy_api, tickets
+from demo import audit, policy_api, tickets
 from demo.access import guarded
 from demo.entities import COUNT, entities
 from demo.graph import BadRequestError, execute
@@ -20,7 +20,7 @@ DEFAULT_TOKEN = "demo-token-0123456789"  # noqa: S105 - guards invented data onl
 
 
 def create_app(*, token: str = DEFAULT_TOKEN) -> Starlette:
-    """The whole upstream; all under `/api` asks for `token`."""
+    """The whole upstream; all under `/api`, and the audit service, asks for `token`."""
     switchboard = Switchboard()
     app = Starlette(
         routes=[
@@ -28,6 +28,7 @@ def create_app(*, token: str = DEFAULT_TOKEN) -> Starlette:
             Route("/api/entities", guarded(_entities)),
             *policy_api.routes(),
             *tickets.routes(),
+            *audit.routes(),
             Route("/graphql", _graphql, methods=["POST"]),
             Route("/entities", _page),
             Route("/switches", _get_switches, methods=["GET"]),
@@ -40,6 +41,7 @@ def create_app(*, token: str = DEFAULT_TOKEN) -> Starlette:
     app.state.switchboard = switchboard
     app.state.simulations = policy_api.Simulations()
     app.state.tickets = []
+    app.state.audit = audit.Received()
     return app
 
 

@@ -1,4 +1,4 @@
-"""`python -m demo.smoke`: the main road end to end: validate, test, live runs, their records, replays.
+"""`python -m demo.smoke`: the main road end to end: validate, test, live runs, their records, replays, audit.
 
 Each command is printed and really run; the first that fails ends it.
 """
@@ -36,6 +36,7 @@ def main() -> None:
         _replay(ENRICHMENT, last)
         if _rb("replay", last) != "REPLAY VERIFIED":
             sys.exit("smoke: the replay was not verified")
+        _rb("audit", "verify")
     except MissingPart as missing:
         sys.exit(f"smoke: {missing}")
     finally:
@@ -63,6 +64,8 @@ def _run_live() -> tuple[str, str]:
         first = _rb("run", QUALITY, "-i", f"as_of={int(AS_OF.timestamp())}", environment=where)
         _rb("run", POLICY, environment=where)
         last = _rb("run", ENRICHMENT, environment=where)
+        witness = {"AUDIT_URL": f"{api}/audit", "AUDIT_TOKEN": DEFAULT_TOKEN}
+        _rb("audit", "deliver", environment=witness)
     return first.split()[-1], last.split()[-1]
 
 

@@ -21,6 +21,7 @@ Path = Literal[
     "/api/policies/entity-retention",
     "/api/simulations",
     "/api/tickets",
+    "/audit",
     "/graphql",
     "/entities",
 ]

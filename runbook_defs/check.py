@@ -7,6 +7,7 @@ from pathlib import Path
 from runbook_defs.checks.control import check_control
 from runbook_defs.checks.goals import check_goals
 from runbook_defs.checks.references import Uses, check_references
+from runbook_defs.checks.schedule import check_schedule
 from runbook_defs.checks.shape import check_shape
 from runbook_defs.checks.steps import check_steps
 from runbook_defs.checks.subject import Subject
@@ -50,6 +51,7 @@ def check_document(document: Document, *, step_types: Mapping[str, StepSpec]) ->
     check_control(subject)
     uses = check_references(subject)
     check_goals(subject)
+    check_schedule(subject, uses)
     check_tolerances(subject)
     _folder_name(subject)
     problems = tuple(sorted(set(subject.problems), key=lambda item: (item.line, item.column, item.code)))

@@ -234,6 +234,22 @@ class Tolerance(Part):
         return "ignored"
 
 
+class Overlap(StrEnum):
+    """What happens when a schedule fires while the run that it started before still goes on."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+
+
+class Schedule(Part):
+    """When a runbook runs by itself, and with which inputs."""
+
+    cron: Filled
+    timezone: Filled = "UTC"
+    inputs: dict[str, Any] = {}
+    overlap: Overlap = Overlap.SKIP
+
+
 class Runbook(Part):
     """An operational procedure: a graph of steps with its assumptions, legal basis and key figures."""
 
@@ -248,7 +264,7 @@ class Runbook(Part):
     assumptions: list[Assumption] = []
     kpis: Kpis = Field(default_factory=lambda: Kpis.model_validate({}))
     defaults: Defaults = Defaults()
-    schedule: dict[str, Any] | None = None
+    schedule: Schedule | None = None
     tolerances: list[Tolerance] = []
     steps: Annotated[list[Step], Field(min_length=1)]
 

@@ -61,11 +61,13 @@ class Code(StrEnum):
 
     EXPRESSION = "RB401"
     JSONPATH = "RB402"
+    CRON = "RB403"
 
     KPI = "RB501"
     ASSUMPTION = "RB502"
     INPUT = "RB503"
     TOLERANCE = "RB504"
+    SCHEDULE = "RB505"
 
     NO_PACK = "RB601"
     PACK = "RB602"

@@ -15,3 +15,9 @@ def local_actor() -> Actor:
         user = "unknown"
     name = f"{user}@{socket.gethostname()}"
     return Actor(id=str(uuid5(NAMESPACE_URL, f"user:{name}")), name=name)
+
+
+def schedule_actor(owner: str) -> Actor:
+    """Who runs of a schedule are made in the name of: the owner of the runbook."""
+    name = f"schedule:{owner}"
+    return Actor(id=str(uuid5(NAMESPACE_URL, name)), name=name, kind="schedule")

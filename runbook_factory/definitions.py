@@ -18,13 +18,16 @@ from dagster import (
 from runbook_defs.problems import Problem
 from runbook_factory.catalog import load_all
 from runbook_factory.jobs import build_job, job_name
+from runbook_factory.kpi_assets import kpi_asset
 from runbook_factory.project import Project, ProjectError
+from runbook_factory.schedules import build_schedule
 
 _log = logging.getLogger("runbook")
 
 
 def build_definitions(root: Path, *, only: Iterable[str] | None = None) -> Definitions:
-    """A job for every runbook under `root/runbooks`, or for `only` those of these ids.
+    """A job for every runbook under `root/runbooks`, or for `only` those of these ids, with its schedule
+    and the asset of its key figures.
 
     A file with errors becomes one error in the log and a job that says what is wrong and cannot run;
     the others load. Raises `ProjectError` when there is no folder `runbooks/`, or not a runbook named.
@@ -37,11 +40,12 @@ def build_definitions(root: Path, *, only: Iterable[str] | None = None) -> Defin
     good, broken = load_all(project, None if only is None else dict.fromkeys(only))
     for path, problems in broken.items():
         _log.error("%s does not load:\n%s", path.relative_to(root), _lines(problems, root))
+    jobs = [build_job(runbook) for runbook in good]
+    schedules = (build_schedule(runbook, job) for runbook, job in zip(good, jobs, strict=True))
     return Definitions(
-        jobs=[
-            *(build_job(runbook) for runbook in good),
-            *(_broken_job(path, _lines(problems, root)) for path, problems in broken.items()),
-        ]
+        assets=[kpi_asset(job) for job in jobs],
+        jobs=[*jobs, *(_broken_job(path, _lines(problems, root)) for path, problems in broken.items())],
+        schedules=[schedule for schedule in schedules if schedule is not None],
     )
 
 

@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import BeforeValidatorFunctionSchema
 
 from runbook_defs.checks.references import RESERVED
+from runbook_defs.cron import NICKNAMES
 from runbook_defs.error_types import ERROR_TYPES
 from runbook_defs.model import (
     NAME,
@@ -28,6 +29,7 @@ from runbook_defs.model import (
     Probe,
     Retry,
     Runbook,
+    Schedule,
     Step,
     Tolerance,
 )
@@ -39,6 +41,9 @@ from step_ops.step_type import StepType
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
+
+# Whose keys have a sentence each.
+_PARTS = (Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults, Schedule, Tolerance, Numeric)
 
 _EXPRESSION = {"type": "string", "pattern": r"\$\{"}
 _ONE_EXPRESSION = r"^\s*\$\{[\s\S]*\}\s*$"
@@ -121,7 +126,7 @@ def _tidy(schema: Any) -> None:
 def _runbook(step_types: Mapping[str, StepType[Any]]) -> Schema:
     schema = _of_model(Runbook)
     parts = schema["$defs"]
-    for model in (Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults, Tolerance, Numeric):
+    for model in _PARTS:
         _explain(parts[model.__name__], model)
     _explain(schema, Runbook)
     schema["properties"]["inputs"] = _named(
@@ -130,6 +135,7 @@ def _runbook(step_types: Mapping[str, StepType[Any]]) -> Schema:
     schema["properties"]["assumptions"]["items"] = _assumption()
     _inputs(parts["Input"])
     _goals(parts)
+    _schedule(parts["Schedule"])
     _tolerances(parts)
     _steps(parts, step_types)
     return schema
@@ -213,6 +219,12 @@ def _goals(parts: Schema) -> None:
     own["anyOf"] = [{"required": [name]} for name in ("min", "max", "equals")]
     assumption["properties"]["check"].update(pattern=_ONE_EXPRESSION)
     assumption["oneOf"] = [{"required": [name]} for name in ("attested", "check", "probe")]
+
+
+def _schedule(schema: Schema) -> None:
+    """Five fields, or a name for them."""
+    names = "|".join(NICKNAMES)
+    schema["properties"]["cron"].update(type="string", pattern=rf"^\s*({names}|[^@\s]\S*(\s+\S+){{4}})\s*$")
 
 
 def _tolerances(parts: Schema) -> None:

@@ -31,6 +31,7 @@ from runbook_defs.kpis import evaluate_kpis
 from runbook_defs.model import Assumption, OnFailure, Step
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
+from runbook_factory.audit.executions import note_finished
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.failures import described
 from runbook_factory.leases import Lease
@@ -49,7 +50,7 @@ from step_ops.offline import network_closed
 from step_ops.playback import Playback
 from step_ops.recording import record_read
 from step_ops.redaction import Redactor
-from step_ops.secrets import SecretProvider
+from step_ops.secrets import Secret, SecretProvider
 from step_ops.step_type import Effect
 
 # Set by the executor for the threads of one run, so that an op finds what it belongs to.
@@ -225,12 +226,7 @@ class Execution:
             measures=dict(self.measures),
             inputs=self.redactor.data(dict(self.inputs)),
             environment=dict(fingerprint()),
-            secrets={
-                read["name"]: read["value"]
-                for attempt in self.attempts
-                for read in attempt.reads
-                if read["kind"] == "secret"
-            },
+            secrets=self._pseudonyms(),
             steps=tuple(steps),
             probes=tuple(self.probes),
         )
@@ -246,10 +242,21 @@ class Execution:
             )
             record = replace(record, replay=report.as_json(), parent_id=self.original.id)
         self.recorder.finish(record, unreached=unreached)
+        note_finished(self.runbook, self.request, record)
         if self.lease is not None:
             self.lease.release()
         self.emit(ExecutionFinished(record=record, report=report))
         return record
+
+    def _pseudonyms(self) -> dict[str, str]:
+        """What stands for each secret that was read, and for each sensitive input."""
+        given = {
+            name: self.redactor.pseudonym(name, value.reveal())
+            for name, value in self.inputs.items()
+            if isinstance(value, Secret)
+        }
+        reads = (read for attempt in self.attempts for read in attempt.reads)
+        return given | {read["name"]: read["value"] for read in reads if read["kind"] == "secret"}
 
     def _shortfall(self, kpis: tuple[KpiResult, ...]) -> str:
         """Why an execution that ran to its end is not a success; empty when it is."""
@@ -330,11 +337,11 @@ class Execution:
         answered = self.cassette is not None or self._from_record(step)
         return network_closed() if answered else nullcontext()
 
-    def goes_on(self, step_id: str) -> bool | None:
-        """In a replay, whether the step ran before the recorded execution ended; None when that is open."""
+    def goes_on(self, step_id: str, *, attempt: int) -> bool | None:
+        """In a replay, whether this attempt ran before the recorded end; None when that is open."""
         if self.original is None or self.is_live or not self.original.aborted:
             return None
-        return self.original.ran(step_id)
+        return self.original.ran(step_id, attempt)
 
     def _duration(self, step: Step, gate: Gate, begins: float, attempt: int) -> float:
         """Seconds since the start, as this step sees them: live and in a replay, a recorded read."""
@@ -345,7 +352,8 @@ class Execution:
             seconds = self.original.duration(step.id, attempt) or 0.0
         templates = self.runbook.templates[step.id].values()
         names = {path for item in templates for found in item.found for path in found.expression.names}
-        if ("execution", "duration") in names:
+        elsewhere = "".join(str(part) for part in (step.when, step.for_each, step.summary))
+        if ("execution", "duration") in names or "execution" in elsewhere:
             gate.reads.append(Read(kind="clock", name="execution.duration", value=seconds))
         return seconds
 

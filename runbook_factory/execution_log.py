@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -47,9 +47,10 @@ def list_executions(
     runbook_id: str | None = None,
     status: Status | None = None,
     modes: Sequence[str] = ("live",),
+    since: datetime | None = None,
     limit: int = 20,
 ) -> list[ExecutionRecord]:
-    """The newest executions, without their steps."""
+    """The newest executions, without their steps; `since` is when the earliest may have started."""
     schema.ensure(engine)
     settle_lost(engine)
     conditions = ["e.mode = ANY(:modes)"]
@@ -60,6 +61,9 @@ def list_executions(
     if status:
         conditions.append("e.status = :status")
         values["status"] = status.value
+    if since:
+        conditions.append("e.started_at >= :since")
+        values["since"] = since
     query = f"SELECT {_COLUMNS} WHERE {' AND '.join(conditions)} ORDER BY e.started_at DESC LIMIT :limit"
     with engine.connect() as connection:
         return [_execution(row, ()) for row in connection.execute(text(query), values)]
@@ -89,7 +93,7 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
 
 
 def _find(engine: Engine, name: str) -> UUID:
-    if match := _SHORT.fullmatch(name):
+    if (match := _SHORT.fullmatch(name)) and _is_day(match[1]):
         condition = "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
         values = {"start": f"{match[2]}%", "day": match[1]}
     elif _PREFIX.fullmatch(name):
@@ -107,6 +111,14 @@ def _find(engine: Engine, name: str) -> UUID:
         raise NoSuchExecution(f"more than one execution is called {name!r}", hint=hint)
     unique: UUID = found[0]
     return unique
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _execution(row: Row[Any], steps: tuple[StepRecord, ...]) -> ExecutionRecord:

@@ -33,6 +33,7 @@ from dagster._utils.interrupts import pop_captured_interrupt
 from runbook_defs.execution import CANCELLED, Status
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.execution import Aborted, Execution, current_execution
+from runbook_factory.kpi_assets import report_kpis
 from runbook_factory.opening import open_execution
 
 MAX_PARALLEL_STEPS = 16
@@ -154,6 +155,7 @@ def _settle(context: PlanExecutionContext, execution: Execution, *, reason: str 
     if record.replay:
         tags["runbook/replay"] = str(record.replay["verdict"])
     context.instance.add_run_tags(context.run_id, tags)
+    report_kpis(context.instance, record, job=context.job_name)
     if not reason and record.status is not Status.SUCCESS:
         raise RunbookFailed(record.reason)
 
@@ -210,7 +212,8 @@ class _Steps:
         return bool(now)
 
     def _may_start(self, key: str) -> bool:
-        recorded = self.execution.goes_on(key)
+        attempt = self.active.get_known_state().get_retry_state().get_attempt_count(key) + 1
+        recorded = self.execution.goes_on(key, attempt=attempt)
         return not self.failed if recorded is None else recorded
 
     def _start(self, step: StepExecutionContext) -> None:

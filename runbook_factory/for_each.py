@@ -59,16 +59,16 @@ def run_as_recorded(
     do: Callable[[int, float], tuple[Done, float]],
     *,
     done: MutableMapping[int, Done],
-    later: Collection[int],
+    left: Collection[int],
     failed: int | None,
 ) -> None:
-    """Runs the items that are not in `done`, but those that the recorded attempt left for `later`.
+    """Runs the items that are not in `done`, but those that the recorded attempt `left` alone.
 
     Of several that fail, the one that `failed` then fails the attempt: live, that is a matter of time.
     """
     failures: dict[int, Exception] = {}
     for index in range(count):
-        if index in done or index in later:
+        if index in done or index in left:
             continue
         try:
             done[index], _ = do(index, 0.0)

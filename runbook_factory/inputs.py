@@ -8,6 +8,7 @@ from typing import Any
 from runbook_defs.checks.goals import input_fits
 from runbook_defs.problems import did_you_mean
 from runbook_factory.catalog import LoadedRunbook
+from step_ops.redaction import SHORTEST
 
 
 class InputError(Exception):
@@ -52,11 +53,15 @@ def resolve_inputs(
             values[name] = spec.default
             continue
         else:
-            hint = f"give it with -i {name}=..., or export {name}"
+            how = "@FILE" if spec is not None and spec.sensitive else "..."
+            hint = f"give it with -i {name}={how}, or export {name}"
             raise InputError(f"input {name!r} of {runbook.id} is missing", hint=hint)
         if not input_fits(kind, values[name]):
             article = "an" if kind[0] in "aeiou" else "a"
             raise InputError(f"input {name!r} is not {article} {kind}")
+        if spec is not None and spec.sensitive and len(values[name].strip()) < SHORTEST:
+            hint = f"use one of at least {SHORTEST} characters"
+            raise InputError(f"sensitive input {name!r} is too short to be masked safely", hint=hint)
     return values, tuple(from_environment)
 
 

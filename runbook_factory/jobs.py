@@ -141,6 +141,8 @@ def _config_schema(runbook: LoadedRunbook, modes: Enum) -> dict[str, Any]:
         for name in runbook.checked.uses.implicit
     }
     for name, spec in runbook.runbook.inputs.items():
+        if spec.sensitive:
+            continue  # Dagster stores and shows run config
         # Not required here: the environment may hold it. The run says what is missing.
         fields[name] = Field(
             _CONFIG_TYPES[spec.type], is_required=False, description=spec.description or None

@@ -13,7 +13,7 @@ KEYS: dict[str, dict[str, str]] = {
         "assumptions": "What must hold before the first step; if one does not, no step runs.",
         "kpis": "How well it must go; a missed one makes the execution a failure.",
         "defaults": "Values for every step that does not state its own.",
-        "schedule": "When it runs by itself.",
+        "schedule": "When it runs by itself, in its owner's name.",
         "tolerances": "What may differ in a replay; all else is a deviation.",
         "steps": "What is done; a step starts when all it depends on are done.",
     },
@@ -47,6 +47,12 @@ KEYS: dict[str, dict[str, str]] = {
         "max": "The figure is at most this.",
         "equals": "The figure is exactly this.",
         "unit": "Printed behind the figure, and nothing else.",
+    },
+    "Schedule": {
+        "cron": 'Minute, hour, day of the month, month, day of the week: "30 6 * * 1-5"; or "@daily".',
+        "timezone": "Whose clock it goes by, such as Europe/Berlin; UTC unless stated.",
+        "inputs": "What each run is given; the rest is in its environment, or has a default.",
+        "overlap": "While the run before still goes on: skip leaves the new one out.",
     },
     "Tolerance": {
         "step": "The step it is about; left out, every step.",

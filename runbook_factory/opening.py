@@ -1,6 +1,6 @@
 """From a Dagster run to an execution that is ready for its first step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -12,40 +12,45 @@ from runbook_defs.execution import Actor
 from runbook_defs.source import Location
 from runbook_factory import schema
 from runbook_factory.actors import local_actor
+from runbook_factory.audit.executions import note_started
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine, reachable
 from runbook_factory.execution import Aborted, Execution
 from runbook_factory.execution_log import NoSuchExecution
 from runbook_factory.inputs import InputError, resolve_inputs
-from runbook_factory.keys import deployment_key
+from runbook_factory.keys import deployment_key, previous_keys
 from runbook_factory.leases import Lease
 from runbook_factory.project import Project
 from runbook_factory.recorder import Recorder
 from runbook_factory.replay.original import Original
 from runbook_factory.replay.recording import NotReplayable, load_recording
 from runbook_factory.request import CassetteRef, RunRequest
+from runbook_factory.sealed_inputs import seal_inputs, sensitive_names, split_inputs, tainted, unseal_inputs
+from runbook_factory.sealing import SealingError
 from step_ops.cassette import Cassette, CassetteError, load_fixtures
 from step_ops.connections import Connections, connection_of, load_connections
 from step_ops.errors import ErrorType, StepError
 from step_ops.gate import Mode
 from step_ops.redaction import Redactor
-from step_ops.secrets import EnvironmentSecrets, SecretProvider
+from step_ops.secret_providers.chain import SecretChain, load_secrets
+from step_ops.secrets import SecretProvider
 from step_ops.step_type import Effect
 
-ACTOR_ID, ACTOR_NAME = "runbook/actor_id", "runbook/actor"
+ACTOR_ID, ACTOR_NAME, ACTOR_KIND = "runbook/actor_id", "runbook/actor", "runbook/actor_kind"
 
 
 def actor_tags(actor: Actor) -> dict[str, str]:
     """The tags by which a run says who started it."""
-    return {ACTOR_ID: actor.id, ACTOR_NAME: actor.name}
+    return {ACTOR_ID: actor.id, ACTOR_NAME: actor.name, ACTOR_KIND: actor.kind}
 
 
 def make_ready(project: Project) -> None:
-    """Looks after what every execution needs: the key and the tables.
+    """Looks after what every execution needs: the keys and the tables.
 
     Raises `ProjectError` or `DatabaseError`, before there is a run that could be lost by them.
     """
     deployment_key(project)
+    previous_keys()
     with reachable():
         schema.ensure(engine(project))
 
@@ -69,9 +74,10 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
     why = ""
     start = _Start(inputs=dict(request.inputs))
     try:
-        start = _start(runbook, request)
-    except (InputError, CassetteError, StepError, NotReplayable, NoSuchExecution) as error:
+        start = _start(runbook, request, run.run_id, redactor)
+    except (InputError, CassetteError, StepError, NotReplayable, NoSuchExecution, SealingError) as error:
         why = error.message
+    note_started(runbook, run.run_id, request, actor=actor, inputs=start.inputs)
     with reachable():
         lease = Lease(engine(runbook.project), run.run_id) if recorded else None
         recorder.begin(
@@ -116,7 +122,7 @@ class _Start:
     from_environment: tuple[str, ...] = ()
     cassette: Cassette | None = None
     connections: Connections = field(default_factory=lambda: Connections({}))
-    secrets: SecretProvider = field(default_factory=EnvironmentSecrets)
+    secrets: SecretProvider = field(default_factory=SecretChain)
     original: Original | None = None
 
     @property
@@ -129,21 +135,29 @@ class _Start:
         return self.now
 
 
-def _start(runbook: LoadedRunbook, request: RunRequest) -> _Start:
+def _start(runbook: LoadedRunbook, request: RunRequest, run_id: str, redactor: Redactor) -> _Start:
     original = _original(runbook, request) if request.replay is not None else None
     if request.mode in {Mode.REPLAY, Mode.BACKTEST} and original is None:
         raise InputError("a replay needs the execution that it does again")
     cassette = _cassette(request.cassette) if request.mode is Mode.TEST else None
     connections = load_connections(runbook.project.connections)
-    inputs, from_environment = _inputs(runbook, request, cassette, original)
+    hidden = _hidden(runbook, request, run_id, original)
+    given = {**request.inputs, **hidden}
+    inputs, from_environment = _inputs(runbook, given, cassette, original)
     start = _Start(
-        inputs=inputs,
+        inputs=tainted(runbook, inputs, redactor=redactor),
         from_environment=from_environment,
         cassette=cassette,
         connections=connections,
+        secrets=load_secrets(runbook.project.connections),
         original=original,
     )
     if request.asks_the_world:
+        _, sensitive = split_inputs(
+            runbook, {name: value for name, value in inputs.items() if value is not None}
+        )
+        with reachable():
+            seal_inputs(engine(runbook.project), runbook.project, run_id, sensitive)
         _check_deployment(runbook, connections, start.secrets)
     return start
 
@@ -213,7 +227,8 @@ def _lacking(ask: Callable[[], object]) -> list[str]:
 
 def _actor(run: DagsterRun) -> Actor:
     if ACTOR_ID in run.tags and ACTOR_NAME in run.tags:
-        return Actor(id=run.tags[ACTOR_ID], name=run.tags[ACTOR_NAME])
+        kind = run.tags.get(ACTOR_KIND, Actor.kind)
+        return Actor(id=run.tags[ACTOR_ID], name=run.tags[ACTOR_NAME], kind=kind)
     return local_actor()
 
 
@@ -227,16 +242,46 @@ def _cassette(ref: CassetteRef | None) -> Cassette:
     raise CassetteError(path, f"there is no scenario {ref.scenario!r} in the fixture")
 
 
+def _hidden(
+    runbook: LoadedRunbook, request: RunRequest, run_id: str, original: Original | None
+) -> dict[str, str]:
+    """The values of sensitive inputs that were sealed for this run, or for the one that it does again.
+
+    A replay that asks nobody needs none: it has their pseudonyms.
+    """
+    names = sensitive_names(runbook)
+    if not names:
+        return {}
+    unseal = partial(unseal_inputs, engine(runbook.project), runbook.project)
+    with reachable():
+        if original is None:
+            return unseal(run_id)
+        if not original.live:
+            return {}
+        found = unseal(original.id)
+    recorded = original.recording.record.inputs
+    for name in sorted(names):
+        if name not in found and recorded.get(name) is not None:
+            raise InputError(
+                f"the sensitive input {name!r} of {original.id} is not kept any more",
+                hint=f"a replay from the record needs none: rb replay {original.id}",
+            )
+    return found
+
+
 def _inputs(
-    runbook: LoadedRunbook, request: RunRequest, cassette: Cassette | None, original: Original | None
+    runbook: LoadedRunbook,
+    asked: Mapping[str, object],
+    cassette: Cassette | None,
+    original: Original | None,
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     if original is not None:
         # As they were; what another definition asks besides has its default, or fails.
         known = {*runbook.runbook.inputs, *runbook.checked.uses.implicit}
         recorded = original.recording.record.inputs
         given = {name: value for name, value in recorded.items() if name in known}
-        return resolve_inputs(runbook, {**given, **request.inputs}, environment={})
+        return resolve_inputs(runbook, {**given, **asked}, environment={})
     if cassette is None:
-        return resolve_inputs(runbook, request.inputs)
+        return resolve_inputs(runbook, asked)
     # A test sees nothing of the environment: what it needs stands in the fixture.
-    return resolve_inputs(runbook, {**cassette.fixture.inputs, **request.inputs}, environment={})
+    return resolve_inputs(runbook, {**cassette.fixture.inputs, **asked}, environment={})

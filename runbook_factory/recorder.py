@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -61,12 +62,14 @@ _BEGIN_STEP = text(
 
 _FINISH_STEP = text(
     """
-    UPDATE runbook.runbook_step_logs SET
+    WITH ended AS (UPDATE runbook.runbook_step_logs SET
         completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
         errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
         exchanges = CAST(:exchanges AS JSON), reads = CAST(:reads AS JSONB),
         records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
     WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
+    RETURNING execution_id)
+    SELECT pg_notify('runbook_progress', execution_id::text) FROM ended
     """
 )
 
@@ -79,10 +82,12 @@ _NOT_RUN = text(
 
 _FINISH = text(
     """
-    UPDATE runbook.runbook_executions SET
+    WITH ended AS (UPDATE runbook.runbook_executions SET
         completed_at = clock_timestamp(), status = :status, kpis = CAST(:kpis AS JSONB),
         metadata = metadata || CAST(:metadata AS JSONB)
     WHERE id = :id AND status = 'running'
+    RETURNING id)
+    SELECT pg_notify('runbook_progress', id::text) FROM ended
     """
 )
 
@@ -244,6 +249,17 @@ def _json(value: Any) -> str:
     """JSON that Postgres takes: its text holds neither NUL nor half a surrogate pair."""
     text = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
     return _NUL.sub("\\1\ufffd", text)
+
+
+def as_stored(value: Any, *, sorts: bool = True) -> Any:
+    """The value as it comes back from the database; a column that `sorts` holds whole numbers as such."""
+    return json.loads(_json(value), parse_float=_number if sorts else None)
+
+
+def _number(text: str) -> float | int:
+    """What JSONB makes of a number: 1e23 is a one with twenty-three noughts."""
+    exact = Decimal(text)
+    return int(exact) if "e" in text.lower() and exact == exact.to_integral_value() else float(text)
 
 
 def patiently(write: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ The only module that uses Dagster's private way to execute a stored run with a j
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dagster import DagsterInstance
 from dagster._core.definitions.job_base import InMemoryJob
@@ -14,10 +15,12 @@ from dagster._utils.interrupts import capture_interrupts
 
 from runbook_defs.execution import Actor, Event, ExecutionFinished
 from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.database import engine
 from runbook_factory.execution import listener
 from runbook_factory.jobs import build_job
 from runbook_factory.opening import actor_tags, make_ready
 from runbook_factory.request import RunRequest
+from runbook_factory.sealed_inputs import seal_inputs, split_inputs
 from step_ops.gate import Mode
 
 
@@ -36,6 +39,7 @@ def run_runbook(
     actor: Actor,
     instance: DagsterInstance,
     parent: str | None = None,
+    run_id: str | None = None,
 ) -> Iterator[Event]:
     """The events of a new execution, the last of them `ExecutionFinished`.
 
@@ -45,6 +49,8 @@ def run_runbook(
     at a time per process: two would deadlock in logging.
     """
     make_ready(runbook.project)
+    inputs, hidden = split_inputs(runbook, request.inputs)
+    request = replace(request, inputs=inputs)
     job = build_job(runbook, backtests=request.mode is Mode.BACKTEST)
     events: deque[Event] = deque()
     lineage = {PARENT_RUN_ID_TAG: parent, ROOT_RUN_ID_TAG: parent} if parent else {}
@@ -55,10 +61,13 @@ def run_runbook(
         run = instance.create_run_for_job(
             job_def=job,
             run_config=request.run_config(),
-            tags={**actor_tags(actor), "runbook/mode": request.mode.value, **lineage},
+            tags={**job.tags, **actor_tags(actor), "runbook/mode": request.mode.value, **lineage},
+            run_id=run_id,
             parent_run_id=parent,
             root_run_id=parent,
         )
+        # Not in the run config: Dagster stores and shows it.
+        seal_inputs(engine(runbook.project), runbook.project, run.run_id, hidden)
         with capture_interrupts():
             for happened in execute_run_iterator(InMemoryJob(job), run, instance):
                 if happened.is_failure:

@@ -35,10 +35,17 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedItems:
-    """Of a recorded attempt of a `for_each`: the items that it had not begun, and the one that failed it."""
+    """Of a recorded attempt of a `for_each`: the items that it began, if it says so, those that asked only
+    later, and the one that failed it.
+    """
 
+    began: frozenset[int] | None
     later: frozenset[int]
     failed: int | None
+
+    def left(self, count: int) -> frozenset[int]:
+        """Those of so many items that it left alone."""
+        return self.later if self.began is None else frozenset(range(count)) - self.began
 
 
 @dataclass(kw_only=True)
@@ -62,6 +69,7 @@ class StepRun:
     done: MutableMapping[int, Piece]
     recorded: RecordedItems | None = None
     measures: dict[str, float] = field(default_factory=dict)
+    _began: set[int] = field(default_factory=set)
     _gates: list[tuple[float, int | None, Gate]] = field(default_factory=list)
 
     def run(self, gate: Gate, scope: Mapping[str, Any]) -> tuple[StepRecord, dict[str, Any]]:
@@ -118,14 +126,15 @@ class StepRun:
             return [self._piece(gate, inputs[0])]
 
         def item(index: int, begins: float) -> tuple[Piece, float]:
+            self._began.add(index)
             own = self.gate_for(index, begins)
             self._gates.append((begins, index, own))
             return self._piece(own, inputs[index]), own.elapsed()
 
         count = len(inputs)
         if self.recorded is not None:
-            later, failed = self.recorded.later, self.recorded.failed
-            run_as_recorded(count, item, done=self.done, later=later, failed=failed)
+            left, failed = self.recorded.left(count), self.recorded.failed
+            run_as_recorded(count, item, done=self.done, left=left, failed=failed)
         else:
             run = run_at_once if self.begins is None else run_in_turn
             run(count, item, done=self.done, lanes=self.step.max_parallel or 1)
@@ -174,6 +183,8 @@ class StepRun:
         wait = seconds_until_retry(self.step.retry, failure, attempt=self.attempt, chance=gate.random)
         if wait is not None:
             failure["retry_in"] = wait
+        if self.step.for_each is not None:
+            failure["began"] = sorted(self._began)
         return replace(record, status=StepStatus.FAILED, errors=(failure,), outputs=outputs)
 
     def _noted(self, record: StepRecord) -> StepRecord:

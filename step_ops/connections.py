@@ -1,6 +1,5 @@
 """The deployment's names for API bases, databases and Pushgateways, so that runbooks hold no address."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,14 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from step_ops.deployment import VARIABLE, checked, filled, load_part
 from step_ops.errors import ErrorType, StepError
 from step_ops.step_type import StepConfig, StepType
 
-_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_IN_DATABASE = re.compile(rf"""\$\{{ *secret\( *(?:'([^'"]+)'|"([^'"]+)") *\) *\}}|{_NAME.pattern}""")
+_IN_DATABASE = re.compile(rf"""\$\{{ *secret\( *(?:'([^'"]+)'|"([^'"]+)") *\) *\}}|{VARIABLE.pattern}""")
 
 
 class _Connection(BaseModel):
@@ -45,7 +43,7 @@ class PushgatewayConnection(_Connection):
 
 _Kind = HttpConnection | PushgatewayConnection | SqlConnection
 Connection = Annotated[_Kind, Field(discriminator="type")]
-_FILE = TypeAdapter(dict[Literal["connections"], dict[str, Connection]])
+_NAMED: TypeAdapter[dict[str, _Kind]] = TypeAdapter(dict[str, Connection])
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Connections:
                 hint="name one of type http or pushgateway",
             )
         address = connection.base_url if isinstance(connection, HttpConnection) else connection.url
-        return _NAME.sub(lambda match: self._variable(match[1], name), address)
+        return filled(address, lambda variable: self._unset(variable, name))
 
     def database(self, name: str, *, secret: Callable[[str], str]) -> str:
         """The address of the database `name`, with what its `${secret('...')}` stand for.
@@ -83,7 +81,7 @@ class Connections:
 
         def found(match: re.Match[str]) -> str:
             if match[3]:
-                return self._variable(match[3], name)
+                return filled(match[0], lambda variable: self._unset(variable, name))
             value = secret(match[1] or match[2])
             return value if match[0] == connection.url.strip() else quote(value, safe="")
 
@@ -107,15 +105,12 @@ class Connections:
             )
         return connection
 
-    def _variable(self, variable: str, name: str) -> str:
-        value = os.environ.get(variable)
-        if not value:
-            raise StepError(
-                ErrorType.CONFIG,
-                f"connection {name!r} needs the environment variable {variable}",
-                hint=f"export {variable}=... or set the address in {self.source}",
-            )
-        return value
+    def _unset(self, variable: str, name: str) -> StepError:
+        return StepError(
+            ErrorType.CONFIG,
+            f"connection {name!r} needs the environment variable {variable}",
+            hint=f"export {variable}=... or set the address in {self.source}",
+        )
 
 
 def connection_of(step_type: StepType[Any], inputs: Mapping[str, Any]) -> str | None:
@@ -138,16 +133,8 @@ def _connection_of(config: type[StepConfig], inputs: Mapping[str, Any]) -> str |
 
 def load_connections(path: Path) -> Connections:
     """The connections in the file at `path`; none when there is no such file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Connections({})
-    try:
-        data = _FILE.validate_python(yaml.safe_load(text) or {"connections": {}})
-    except yaml.YAMLError as error:
-        raise StepError(ErrorType.CONFIG, f"{path.name} is not YAML: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise StepError(ErrorType.CONFIG, f"{path.name}: {place}: {first['msg']}") from None
-    return Connections(data.get("connections", {}), path.name)
+    named = load_part(path, "connections")
+    if named is None:
+        return Connections({}, path.name)
+    connections = checked(_NAMED, named, place=f"{path.name}: connections")
+    return Connections(connections, path.name)

@@ -1,6 +1,7 @@
 """What a step and the outside say to each other: plain values, the same live, told and recorded."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,8 +29,29 @@ class HttpRequest:
     timeout: float = 30.0
 
 
+MAX_LEVELS = 200  # of nesting in a JSON answer
+
+
 def _not_json(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
+
+
+def check_levels(data: Any) -> None:
+    """Raises `RecursionError` for what is nested deeper than it can be recorded."""
+    waiting = [(data, 1)]
+    while waiting:
+        value, level = waiting.pop()
+        if level > MAX_LEVELS:
+            raise RecursionError
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += [(item, level + 1) for item in inner if isinstance(item, dict | list)]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +69,10 @@ class HttpResponse:
     def json(self) -> Any:
         """The body as JSON; raises `StepError` of type `data` that shows what came instead."""
         try:
-            return json.loads(self.body, parse_constant=_not_json)
+            data = json.loads(self.body, parse_constant=_not_json, parse_float=_finite)
+            if self.body.count(b"[") + self.body.count(b"{") > MAX_LEVELS:
+                check_levels(data)
+            return data
         except (ValueError, RecursionError) as error:
             start = " ".join(self.text()[:80].split())
             kind = self.headers.get("content-type", "no content type")

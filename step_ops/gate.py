@@ -165,6 +165,9 @@ class Gate:
         except StepError as error:
             failure = error
             raise
+        except Exception as error:  # a fault of a driver: the record has it as the step will
+            failure = StepError(ErrorType.INTERNAL, f"{type(error).__name__}: {error}")
+            raise
         finally:
             seconds = self._world.elapsed() - at
             self.exchanges.append(

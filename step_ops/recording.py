@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from step_ops.exchanges import (
+    MAX_LEVELS,
     HttpRequest,
     HttpResponse,
     PageCapture,
@@ -15,6 +16,7 @@ from step_ops.exchanges import (
     PageShot,
     SqlRequest,
     SqlRows,
+    check_levels,
 )
 from step_ops.gate import Exchange, Read
 from step_ops.redaction import Redactor
@@ -23,9 +25,6 @@ INLINE_BYTES = 2048  # a larger body is stored once, under its digest
 
 # Keeps a body; gives its digest and whether it was cut, so that it cannot be replayed.
 Keep = Callable[[bytes], tuple[str, bool]]
-
-# Headers that change at every answer, or that only concern the connection.
-_UNKEPT = frozenset({"connection", "date", "keep-alive", "server", "transfer-encoding"})
 
 
 def record_exchange(exchange: Exchange, *, redactor: Redactor, keep: Keep) -> dict[str, Any]:
@@ -39,11 +38,7 @@ def record_exchange(exchange: Exchange, *, redactor: Redactor, keep: Keep) -> di
     match exchange.response:
         case HttpResponse() as response:
             entry["status"] = response.status
-            entry["headers"] = {
-                name: redactor.text(value)
-                for name, value in response.headers.items()
-                if name not in _UNKEPT or (name == "date" and "retry-after" in response.headers)
-            }
+            entry["headers"] = {name: redactor.text(value) for name, value in response.headers.items()}
             entry |= _body(response.body, redactor, keep)
         case PageShot() as shot:
             entry |= _shot(shot, redactor, keep)
@@ -158,7 +153,9 @@ def _large_or(key: str, value: Any, redactor: Redactor, keep: Keep) -> dict[str,
     """The value under `key` or, when it is large, under `body_digest`."""
     cleaned = redactor.data(value)
     data = json.dumps(cleaned, separators=(",", ":"), ensure_ascii=False)
-    return {key: cleaned} if len(data) <= INLINE_BYTES else _kept(data.encode("utf-8", "replace"), keep)
+    if len(data) > INLINE_BYTES or "\\u0000" in data:  # which no column of the database holds
+        return _kept(data.encode("utf-8", "replace"), keep)
+    return {key: cleaned}
 
 
 def _body(body: bytes, redactor: Redactor, keep: Keep) -> dict[str, Any]:
@@ -175,7 +172,7 @@ def _body(body: bytes, redactor: Redactor, keep: Keep) -> dict[str, Any]:
         cleaned = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     else:
         cleaned = redactor.text(text)
-    if len(cleaned) > INLINE_BYTES or "\0" in cleaned:
+    if len(cleaned) > INLINE_BYTES or "\0" in cleaned or "\\u0000" in cleaned:
         return _kept(cleaned.encode("utf-8", "replace"), keep)
     return {"json": data} if data is not None else {"text": cleaned}
 
@@ -190,6 +187,8 @@ def _structure(text: str) -> Any:
     try:
         data = json.loads(text)
         json.dumps(data, allow_nan=False)
+        if text.count("[") + text.count("{") > MAX_LEVELS:
+            check_levels(data)
     except (ValueError, RecursionError):
         return None
     return data

@@ -16,6 +16,8 @@ from step_ops.secrets import Secret
 SHORTEST = 6
 """Characters below which a value is not masked: it would turn up everywhere by chance."""
 
+MOST_REMEMBERED = 1_000  # tokens that were found by their shape
+
 # The class has a method called bytes, which would hide the type from its neighbours.
 Octets: TypeAlias = bytes
 
@@ -94,7 +96,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """`text` without secrets, nor anything shaped like a well-known kind of token."""
-        return _mask_shapes(_mask(text, self._needles), _TEXT_SHAPES)
+        return _mask_shapes(_mask(text, self._needles), _TEXT_SHAPES, self._remember)
 
     def bytes(self, data: Octets) -> Octets:
         """`data` without secrets, as UTF-8 or inside binary content."""
@@ -113,7 +115,14 @@ class Redactor:
         whole = "\n".join(leaf for leaf in leaves if isinstance(leaf, str))
         needles = tuple((form, mask) for form, mask in self._needles if form in whole)
         shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole]
-        return self._copy(value, lambda text: _mask_shapes(_mask(text, needles), shapes))
+        return self._copy(value, lambda text: _mask_shapes(_mask(text, needles), shapes, self._remember))
+
+    def _remember(self, mask: str, token: str) -> None:
+        """From now on the token is masked also where letters stand close to it."""
+        with self._lock:
+            if token not in self._known and len(self._known) < MOST_REMEMBERED:
+                self._known.add(token)
+                self._needles += ((token, mask),)
 
     def _holds_known(self, secret: Secret) -> bool:
         return any(form in secret.reveal() for form, _ in self._needles)
@@ -195,9 +204,15 @@ def _finds(text: AnyStr, needles: Iterable[tuple[AnyStr, AnyStr]]) -> Iterator[t
             at = after
 
 
-def _mask_shapes(text: AnyStr, shapes: Iterable[tuple[AnyStr, AnyStr, re.Pattern[AnyStr]]]) -> AnyStr:
+def _mask_shapes(
+    text: AnyStr,
+    shapes: Iterable[tuple[AnyStr, AnyStr, re.Pattern[AnyStr]]],
+    found: Callable[[AnyStr, AnyStr], None] = lambda mask, token: None,
+) -> AnyStr:
     for mask, part, pattern in shapes:
         if part in text:
+            for hit in pattern.finditer(text):
+                found(mask, hit[0])
             text = pattern.sub(mask, text)
     return text
 

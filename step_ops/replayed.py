@@ -35,7 +35,8 @@ class Attempt:
     """One attempt of a step, or of one item of it, as it is recorded.
 
     `secrets` are the pseudonyms that the whole execution knew. `overran` is how many seconds it took
-    when that was more than its timeout allowed. With `redraws`, pages are drawn again.
+    when that was more than its timeout allowed,
+    `refused` why it got no secret. With `redraws`, pages are drawn again.
     """
 
     step: str
@@ -44,6 +45,7 @@ class Attempt:
     reads: Sequence[Stored] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     overran: float | None = None
+    refused: str = ""
     redraws: bool = True
 
 
@@ -160,6 +162,8 @@ class ReplayedWorld:
 
     def secret(self, name: str) -> str:
         """The pseudonym: nobody needs the secret itself to say the same again."""
+        if self._attempt.refused:
+            raise StepError(ErrorType.SECRET, self._attempt.refused)
         if name not in self._attempt.secrets:
             raise StepError(ErrorType.SECRET, f"secret {name!r} was never read in the recorded execution")
         return self._attempt.secrets[name]

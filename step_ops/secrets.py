@@ -1,7 +1,6 @@
 """Secret values: tainted from the moment they are resolved, so that no text can hold one by accident."""
 
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from step_ops.errors import ErrorType, StepError
@@ -49,33 +48,6 @@ class SecretProvider(Protocol):
     def get(self, name: str) -> str:
         """The value called `name`; raises `StepError` of type `secret` when there is none."""
         ...
-
-
-class EnvironmentSecrets:
-    """Secrets from environment variables; with `allowed`, only from those named in it."""
-
-    def __init__(
-        self, environment: Mapping[str, str] | None = None, *, allowed: Collection[str] | None = None
-    ) -> None:
-        self._environment = os.environ if environment is None else environment
-        self._allowed = allowed
-
-    def get(self, name: str) -> str:
-        """The variable's value; an empty one counts as missing."""
-        if self._allowed is not None and name not in self._allowed:
-            raise StepError(
-                ErrorType.SECRET,
-                f"secret {name!r} is not on the allow-list of this deployment",
-                hint="add it to the deployment's list of secrets",
-            )
-        value = self._environment.get(name)
-        if not value:
-            raise StepError(
-                ErrorType.SECRET,
-                f"secret {name!r} is not set",
-                hint=f"export {name}=... before the run",
-            )
-        return value
 
 
 class FixtureSecrets:

@@ -7,9 +7,10 @@ import pytest
 
 from cli.errors import boundary
 from cli.main import app
+from tests.ledger import ledger
 from tests.projects import postgres, query, server, shipped, workshop
 
-__all__ = ["postgres", "query", "server", "shipped", "workshop"]
+__all__ = ["ledger", "postgres", "query", "server", "shipped", "workshop"]
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,20 @@ def replay(
     last: int = typer.Option(
         None, "--last", metavar="N", min=1, help="With --against: the last N executions of a runbook."
     ),
+    server: str = typer.Option(
+        None, "--server", metavar="URL", help="Replay it on this service, with the token in RB_TOKEN."
+    ),
     format_: Format = typer.Option(Format.TEXT, "--format", help="json is the same for every equal replay."),
 ) -> None:
     """Do a recorded execution again and say whether it ends the same; no socket is opened without --live."""
     _check_options(live=live, allow_writes=allow_writes, against=against, last=last)
+    if server is not None:
+        from cli.remote import replay_there
+
+        if against is not None or format_ is not Format.TEXT:
+            raise Stop("--server goes with neither --against nor --format")
+        replay_there(server, target, live=live, allow_writes=allow_writes)
+        return
     if last is not None:
         _backtest(target, against, last, as_json=format_ is Format.JSON)
         return
@@ -77,14 +87,16 @@ def _check_options(*, live: bool, allow_writes: bool, against: str | None, last:
 
 def _definition_for(target: str, against: str) -> "LoadedRunbook":
     """The definition that the execution is held against; raises `NoSuchExecution`, exits when invalid."""
-    if against != CURRENT:
-        return load_file(against)
     from runbook_factory.database import engine, reachable
     from runbook_factory.execution_log import get_execution
     from runbook_factory.project import find_project
 
     with reachable():
-        return load(get_execution(engine(find_project()), target).runbook_id)
+        runbook_id = get_execution(engine(find_project()), target).runbook_id
+    found = load(runbook_id) if against == CURRENT else load_file(against)
+    if found.id != runbook_id:
+        raise Stop(f"{against} is the runbook {found.id!r}, not {runbook_id!r}")
+    return found
 
 
 def _changes(opened: "Replay") -> list[str]:
@@ -112,15 +124,19 @@ def _run(opened: "Replay", *, quiet: bool) -> "ReplayReport":
     from runbook_factory.actors import local_actor
     from runbook_factory.instance import passing_instance, stored_instance
     from runbook_factory.replay.recording import NotReplayable
+    from runbook_factory.runs import RunLost
 
     last: ExecutionFinished | None = None
     instances = stored_instance(opened.runbook.project) if opened.is_stored else passing_instance()
-    with instances as instance, Waiting(quiet=quiet) as waiting:
-        for event in opened.run(actor=local_actor(), instance=instance):
-            if isinstance(event, StepStarted):
-                waiting.now(event.step_id)
-            if isinstance(event, ExecutionFinished):
-                last = event
+    try:
+        with instances as instance, Waiting(quiet=quiet) as waiting:
+            for event in opened.run(actor=local_actor(), instance=instance):
+                if isinstance(event, StepStarted):
+                    waiting.now(event.step_id)
+                if isinstance(event, ExecutionFinished):
+                    last = event
+    except RunLost as lost:
+        raise NotReplayable(f"the replay had no end: {lost.message}") from None
     if last is None:
         raise Stop("the replay ended without a verdict")
     if last.report is None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.errors import Exit, Stop
+from cli.inputs import given_inputs
 from cli.loading import load
 from cli.reporters.style import paint, plain
 
@@ -20,14 +21,22 @@ def run(
     deny: list[str] = typer.Option(
         [], "--deny", metavar="NAME", help="An assumption that does not hold: the run aborts."
     ),
+    server: str = typer.Option(
+        None, "--server", metavar="URL", help="Run it on this service, with the token in RB_TOKEN."
+    ),
 ) -> None:
     """Run a runbook for real, with progress as it happens; the execution is recorded."""
+    if server is not None:
+        from cli.remote import run_there
+
+        run_there(server, runbook_id, inputs, deny)
+        return
     from cli.reporters.progress import Progress
 
     runbook = load(runbook_id)
     from runbook_defs.execution import ExecutionFinished
     from runbook_factory.actors import local_actor  # loads Dagster
-    from runbook_factory.inputs import from_text, resolve_inputs
+    from runbook_factory.inputs import resolve_inputs
     from runbook_factory.instance import stored_instance
     from runbook_factory.request import RunRequest
     from runbook_factory.runs import run_runbook
@@ -36,13 +45,7 @@ def run(
     for name in deny:
         if name not in known:
             raise Stop(f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}")
-    given = {}
-    for item in inputs:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise Stop(f"-i {item} is not NAME=VALUE")
-        spec = runbook.runbook.inputs.get(name)
-        given[name] = from_text(name, spec.type if spec else "string", text)
+    given = given_inputs(runbook, inputs)
     resolve_inputs(runbook, given)
     request = RunRequest(inputs=given, deny=tuple(deny))
     record: ExecutionRecord | None = None

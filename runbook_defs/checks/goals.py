@@ -95,6 +95,10 @@ def _inputs(subject: Subject) -> None:
         if allowed and not input_fits(expected, spec["default"]):
             message = f"the default of input {name!r} is not of type {expected}"
             subject.add(Code.INPUT, (*location, "default"), message, hint="change one of the two")
+        if spec.get("sensitive") is True:
+            message = f"input {name!r} is sensitive, but everyone who reads this file can read its default"
+            hint = f"remove the default; export {name}, or give it with the run"
+            subject.add(Code.INPUT, (*location, "default"), message, hint=hint)
         if spec.get("required") is True:
             message = f"input {name!r} is required, so its default is never used"
             subject.add(

@@ -15,6 +15,7 @@ from runbook_defs.model import (
     Probe,
     Retry,
     Runbook,
+    Schedule,
     Step,
     Tolerance,
     as_written,
@@ -23,11 +24,6 @@ from runbook_defs.model import (
 )
 from runbook_defs.problems import Code, did_you_mean
 from runbook_defs.source import Location
-
-_NOT_BUILT = {
-    ("schedule",): "schedule",
-    ("steps", 0, "rollback"): "rollback",
-}
 
 _SENTENCES = {
     "bool_type": "should be true or false",
@@ -137,6 +133,8 @@ def _hint(kind: str, value: Any, location: Location) -> str:
             return "start each item with a dash: `- id: ...`"
         case "list_type", dict() if location == ("tolerances",):
             return "start each item with a dash: `- path: ...`"
+        case "model_type", str() if location == ("schedule",):
+            return f"write {{cron: {value!r}}}"
         case "string_type", _ if location[-1] in {"when", "check", "expect", "value"}:
             return 'use an expression: "${...}"'
     return ""
@@ -180,6 +178,8 @@ def _title(subject: Subject, location: Location) -> str:
         case ("assumptions", int(index), "probe"):
             name = subject.document.get(("assumptions", index, "id"))
             return f"the probe of assumption {name!r}" if isinstance(name, str) else "the probe"
+        case ("schedule",):
+            return "the schedule"
         case ("tolerances", int(index)):
             return f"tolerance number {index + 1}"
         case _:
@@ -203,6 +203,8 @@ def _known_keys(location: Location) -> list[str]:
             model = Input
         case ("kpis", _):
             model = OwnKpi
+        case ("schedule",):
+            model = Schedule
         case ("tolerances", _):
             model = Tolerance
         case ("tolerances", _, "numeric"):
@@ -214,19 +216,21 @@ def _known_keys(location: Location) -> list[str]:
 
 def _not_built(subject: Subject) -> None:
     hint = "remove it for now: running without it would not do what the file says"
-    for pattern, name in _NOT_BUILT.items():
-        items = subject.data.get(str(pattern[0])) if len(pattern) > 1 else [None]
-        for index in range(len(items) if isinstance(items, list) else 0):
-            location = (pattern[0], index, *pattern[2:]) if len(pattern) > 1 else pattern
-            if subject.document.get(location) is not None:
-                subject.add(Code.NOT_BUILT, location, f"{name!r} is not built yet", hint=hint, key=True)
     for step in subject.steps:
+        if step.raw.get("rollback") is not None:
+            location: Location = (*step.location, "rollback")
+            subject.add(Code.NOT_BUILT, location, "'rollback' is not built yet", hint=hint, key=True)
         if step.raw.get("on_failure") == "rollback":
             location = (*step.location, "on_failure")
             subject.add(Code.NOT_BUILT, location, "'on_failure: rollback' is not built yet", hint=hint)
+    schedule = subject.data.get("schedule")
+    if isinstance(schedule, dict) and schedule.get("overlap") == "queue":
+        hint = "with `overlap: skip` a run is left out while the one before still goes on"
+        location = ("schedule", "overlap")
+        subject.add(Code.NOT_BUILT, location, "'overlap: queue' is not built yet", hint=hint)
     inputs = subject.data.get("inputs")
     for name, spec in (inputs if isinstance(inputs, dict) else {}).items():
         if isinstance(spec, dict) and spec.get("sensitive") is True:
             hint = "inputs are stored and shown as they are; a secret goes in as ${secret('NAME')}"
-            location = ("inputs", name, "sensitive")
-            subject.add(Code.NOT_BUILT, location, "'sensitive: true' is not built yet", hint=hint)
+            place = ("inputs", name, "sensitive")
+            subject.add(Code.NOT_BUILT, place, "'sensitive: true' is not built yet", hint=hint)

@@ -11,7 +11,9 @@ from runbook_factory.project import Project
 from step_ops.connections import Connections, connection_of, load_connections
 from step_ops.errors import StepError
 from step_ops.registry import step_types
-from step_ops.secrets import EnvironmentSecrets
+from step_ops.secret_providers.chain import SecretChain, load_secrets
+from step_ops.secret_providers.source import Source
+from step_ops.secrets import SecretProvider
 
 REACH_SECONDS = 2.0
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432}
@@ -23,6 +25,15 @@ def named_connections(project: Project) -> tuple[Connections, Finding | None]:
         return load_connections(project.connections), None
     except StepError as error:
         return Connections({}), missing("connections", error.message, then=f"edit {project.connections.name}")
+
+
+def named_secrets(project: Project) -> tuple[SecretChain, Finding | None]:
+    """The project's sources of secrets; the environment, and why, when they cannot be read."""
+    try:
+        return load_secrets(project.connections), None
+    except StepError as error:
+        then = error.hint or f"edit {project.connections.name}"
+        return SecretChain(), missing("secrets", error.message, then=then)
 
 
 def used_connections(runbooks: Sequence[LoadedRunbook]) -> dict[str, list[str]]:
@@ -38,19 +49,21 @@ def used_connections(runbooks: Sequence[LoadedRunbook]) -> dict[str, list[str]]:
     return found
 
 
-def _address(connections: Connections, name: str) -> str:
+def _address(connections: Connections, name: str, secrets: SecretProvider) -> str:
     connection = connections.named.get(name)
     if connection is not None and connection.type == "sql":
-        return connections.database(name, secret=EnvironmentSecrets().get)
+        return connections.database(name, secret=secrets.get)
     return connections.url(name)
 
 
-def look_at_connection(name: str, connections: Connections, users: Sequence[str]) -> Iterator[Finding]:
+def look_at_connection(
+    name: str, connections: Connections, users: Sequence[str], secrets: SecretProvider
+) -> Iterator[Finding]:
     """Whether a connection has an address, and somebody answers there."""
     about, needed = f"connection {name}", bool(users)
     used = f"used by {listed(users, most=3)}" if users else "used by no runbook"
     try:
-        address = _address(connections, name)
+        address = _address(connections, name, secrets)
     except StepError as error:
         then = error.hint if name in connections.named else f"add it to {connections.source}"
         yield missing(about, f"{_without(error.message, name)}, {used}", needed=needed, then=then)
@@ -97,16 +110,25 @@ def _reason(error: Exception) -> str:
             return type(error).__name__
 
 
-def look_at_secrets(runbooks: Sequence[LoadedRunbook]) -> Iterator[Finding]:
-    """Whether each secret that runbooks name is set."""
-    for name, users in used_secrets(runbooks).items():
-        used = f"used by {listed(users, most=3)}"
-        try:
-            EnvironmentSecrets().get(name)
-        except StepError as error:
-            yield missing(f"secret {name}", f"not set, {used}", then=error.hint)
-        else:
-            yield good(f"secret {name}", f"set, {used}")
+def look_at_source(source: Source) -> Iterator[Finding]:
+    """Whether a source of secrets can be asked."""
+    about = f"secrets from {source.place}"
+    try:
+        yield good(about, source.check())
+    except StepError as error:
+        yield missing(about, error.message, then=error.hint)
+
+
+def look_at_secret(name: str, users: Sequence[str], secrets: SecretProvider) -> Iterator[Finding]:
+    """Whether a secret that runbooks name is there."""
+    used = f"used by {listed(users, most=3)}"
+    try:
+        secrets.get(name)
+    except StepError as error:
+        reason = error.message.removeprefix(f"secret {name!r} ").removeprefix("is ")
+        yield missing(f"secret {name}", f"{reason}, {used}", then=error.hint)
+    else:
+        yield good(f"secret {name}", f"set, {used}")
 
 
 def used_secrets(runbooks: Sequence[LoadedRunbook]) -> Mapping[str, list[str]]:

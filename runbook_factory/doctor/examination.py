@@ -30,6 +30,7 @@ def _looks(project: Project) -> Iterator[Look]:
     runbooks, broken = load_all(project)
     types = {step.type for item in runbooks for step in item.runbook.steps}
     connections, unreadable = deployment.named_connections(project)
+    secrets, unusable = deployment.named_secrets(project)
     users = deployment.used_connections(runbooks)
     yield "browser", partial(machine.look_at_browser, needed="ui_screenshot" in types)
     yield "tools", machine.look_at_tools
@@ -43,6 +44,13 @@ def _looks(project: Project) -> Iterator[Look]:
         yield "connections", lambda: [unreadable]
     else:
         for name in sorted({*connections.named, *users}):
-            look = partial(deployment.look_at_connection, name, connections, users.get(name, []))
+            look = partial(deployment.look_at_connection, name, connections, users.get(name, []), secrets)
             yield f"connection {name}", look
-    yield "secrets", partial(deployment.look_at_secrets, runbooks)
+    if unusable and not unreadable:
+        yield "secrets", lambda: [unusable]
+    if unusable or unreadable:
+        return
+    for source in secrets.sources:
+        yield f"secrets from {source.place}", partial(deployment.look_at_source, source)
+    for name, askers in deployment.used_secrets(runbooks).items():
+        yield f"secret {name}", partial(deployment.look_at_secret, name, askers, secrets)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from runbook_defs.execution import PROBE, ExecutionRecord, KpiResult, StepRecord
+from runbook_defs.alignment import alike
+from runbook_defs.execution import PROBE, ExecutionRecord, KpiResult, Status, StepRecord
 from runbook_defs.graph import levels, upstream
 from runbook_defs.model import Tolerance
 from runbook_defs.replay import (
@@ -20,6 +21,7 @@ from runbook_defs.replay import (
 )
 from runbook_defs.symbols import Symbols, anonymous
 from runbook_defs.tolerances import Tolerances
+from runbook_factory.recorder import as_stored
 from runbook_factory.replay.causes import Attribution, attribute
 from runbook_factory.replay.definition_changes import changed_steps
 from runbook_factory.replay.original import Original
@@ -68,7 +70,7 @@ class _Comparison:
     @cached_property
     def replayed(self) -> dict[str, list[StepRecord]]:
         found: dict[str, list[StepRecord]] = {}
-        attempts = self.attempts
+        attempts = [_stored(attempt) for attempt in self.attempts]
         if not self.original.writes and any(attempt.pictures for attempt in attempts):
             # Steps see the id of the original, but where its pictures lie each execution says itself.
             attempts = [_with_id(attempt, self.record.id, self.original.id) for attempt in attempts]
@@ -236,6 +238,9 @@ class _Comparison:
 
     def _assumptions(self) -> Iterator[Deviation]:
         before = {item.id: item.met for item in self.original.recording.record.assumptions}
+        now = {item.id for item in self.record.assumptions}
+        for name in sorted(now ^ before.keys()):
+            yield Deviation(part=Part.PATH, what=f"assumption {name!r} was looked at in one of the two only")
         for item in self.record.assumptions:
             if item.met != before.get(item.id, item.met):
                 words = ("met", "not met") if not item.met else ("not met", "met")
@@ -244,6 +249,13 @@ class _Comparison:
 
     def _kpis(self) -> Iterator[Deviation]:
         before = {(kpi.name, kpi.bound): kpi for kpi in self.original.recording.record.kpis}
+        now = {(kpi.name, kpi.bound): kpi.limit for kpi in self.record.kpis}
+        ended = Status.ABORTED not in {self.record.status, self.original.recording.record.status}
+        others = now.keys() != before.keys() or any(now[key] != before[key].limit for key in now)
+        if ended and others:
+            yield Deviation(part=Part.KPI, what="its KPIs, or their limits, are others than before")
+        if not (self.original.live or self._same_measures()):
+            yield Deviation(part=Part.KPI, what="the metrics that it published are others than before")
         for kpi in self.record.kpis:
             was = before.get((kpi.name, kpi.bound))
             if was is not None and (was.met != kpi.met or self._other_figure(was, kpi)):
@@ -254,7 +266,10 @@ class _Comparison:
     def _other_figure(self, was: KpiResult, kpi: KpiResult) -> bool:
         if self.original.live and kpi.name == _DURATION:
             return False  # no two runs take the same time
-        return bool(self.symbols.translate(was.value) != kpi.value)
+        return not alike(self.symbols.translate(was.value), as_stored(kpi.value))
+
+    def _same_measures(self) -> bool:
+        return alike(self.original.recording.record.measures, as_stored(self.record.measures))
 
     def _place(self, steps: Sequence[StepComparison], deviations: Sequence[Deviation]) -> str:
         """The first step that deviated by itself; empty when nothing did."""
@@ -275,6 +290,18 @@ class _Comparison:
         answered = [name for name in self.replayed if self.original.live and name in self.original.answered]
         if answered:
             yield f"answered from the record, as they change the world: {', '.join(answered)}"
+
+
+def _stored(step: StepRecord) -> StepRecord:
+    """The step as it comes back from the database, as its original did."""
+    return replace(
+        step,
+        inputs=as_stored(step.inputs),
+        outputs=as_stored(step.outputs),
+        errors=tuple(as_stored(list(step.errors))),
+        reads=tuple(as_stored(list(step.reads))),
+        exchanges=tuple(as_stored(list(step.exchanges), sorts=False)),
+    )
 
 
 def _with_id(step: StepRecord, own: str, told: str) -> StepRecord:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from runbook_defs.alignment import alike
 from step_ops.replayed import Stored, read_body, read_rows
 
 _STORAGE = {"json", "text", "body_digest", "body_bytes", "truncated"}
@@ -12,7 +13,7 @@ _STORAGE = {"json", "text", "body_digest", "body_bytes", "truncated"}
 def same_body(one: Stored, two: Stored) -> bool:
     """Whether two stored bodies are known to be equal without reading them."""
     return one.get("body_digest") == two.get("body_digest") and all(
-        one.get(key) == two.get(key) for key in ("json", "text", "rows", "count")
+        alike(one.get(key), two.get(key)) for key in ("json", "text", "rows", "count")
     )
 
 

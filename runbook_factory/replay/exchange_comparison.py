@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runbook_defs.alignment import alike
 from runbook_defs.differences import MOST_SHOWN, Difference, Kind
 from runbook_defs.replay import Cause, Deviation, Part
 from runbook_defs.symbols import Symbols
@@ -57,7 +58,7 @@ class ExchangeComparison:
         """The place of the original that asked the same, else of the next that asked at the same address."""
         same_item = [index for index, item in enumerate(left) if item.get("item") == said.get("item")]
         for index in same_item:
-            if self.symbols.translate(left[index]["request"]) == said["request"]:
+            if alike(self.symbols.translate(left[index]["request"]), said["request"]):
                 return index
         wanted = address(said["request"])
         for index in same_item:
@@ -66,7 +67,7 @@ class ExchangeComparison:
         return None
 
     def _request(self, original: Stored, said: Stored) -> Iterator[Deviation]:
-        if original["request"] == said["request"]:
+        if alike(original["request"], said["request"]):
             return
         one = self.symbols.translate(request_of(original, self.original_bodies))
         two = request_of(said, self.replayed_bodies)

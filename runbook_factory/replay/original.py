@@ -11,6 +11,7 @@ from runbook_defs.model import Runbook
 from runbook_factory.replay.format_1 import seen_start
 from runbook_factory.replay.recording import Recording
 from runbook_factory.step_run import RecordedItems
+from step_ops.errors import ErrorType
 from step_ops.files import Folder
 from step_ops.gate import TOOK_TOO_LONG, Mode
 from step_ops.redaction import Redactor
@@ -75,10 +76,10 @@ class Original:
         found = self.recording.record.assumptions
         return tuple(item.id for item in found if item.how == "attested" and not item.met)
 
-    def ran(self, step: str) -> bool:
-        """Whether the step began, or was skipped: not, when the execution ended before it."""
-        attempts = self.recording.steps.get(step, ())
-        return any(each.status is not StepStatus.NOT_RUN for each in attempts)
+    def ran(self, step: str, attempt: int) -> bool:
+        """Whether this attempt of the step began, or was skipped: not, when the execution ended before it."""
+        recorded = self._attempt(step, attempt)
+        return recorded is not None and recorded.status is not StepStatus.NOT_RUN
 
     def duration(self, step: str, attempt: int) -> float | None:
         """How long the execution had run, as this attempt of the step saw it."""
@@ -102,7 +103,12 @@ class Original:
         later = set().union(*(items for number, items in asked.items() if number > attempt))
         recorded = self._attempt(step, attempt)
         failure = (recorded.failure if recorded else None) or {}
-        return RecordedItems(later=frozenset(later - asked.get(attempt, set())), failed=failure.get("item"))
+        began = failure.get("began")
+        return RecordedItems(
+            began=None if began is None else frozenset(began),
+            later=frozenset(later - asked.get(attempt, set())),
+            failed=failure.get("item"),
+        )
 
     def world(
         self,
@@ -136,12 +142,22 @@ class Original:
             reads=[read for read in recorded.reads if read.get("item") == item],
             secrets=secrets,
             overran=_overran(recorded, item),
+            refused=_refused(recorded, item),
             redraws=self.redraws,
         )
 
     def _attempt(self, step: str, number: int) -> StepRecord | None:
         attempts = self.recording.steps.get(step, ())
         return next((each for each in attempts if each.attempt == number), None)
+
+
+def _refused(step: StepRecord, item: int | None) -> str:
+    """Why a recorded attempt got no secret; empty when it did not fail for that."""
+    failure = step.failure or {}
+    if failure.get("type") != ErrorType.SECRET or failure.get("item") != item:
+        return ""
+    message: str = failure["message"]
+    return message if item is None else message.removeprefix(f"item {item}: ")
 
 
 def _overran(step: StepRecord, item: int | None) -> float | None:

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DataError
 
 from runbook_defs.execution import CANCELLED, ExecutionRecord, Status, StepRecord, StepStatus
 from runbook_factory import schema
@@ -54,14 +56,45 @@ def load_recording(engine: Engine, name: str) -> Recording:
 
     Raises `NoSuchExecution` or `NotReplayable`.
     """
-    record = get_execution(engine, name)
-    _check_replayable(record)
-    return read_recording(engine, record)
+    with _as_written():
+        record = get_execution(engine, name)
+        _check_replayable(record)
+        return _read(engine, record)
 
 
 def read_recording(engine: Engine, record: ExecutionRecord) -> Recording:
     """The recording of `record`, which has ended; raises `NotReplayable` when a part of it is missing."""
+    with _as_written():
+        return _read(engine, record)
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Turns a record that somebody has changed beyond reading into a sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+        raise NotReplayable(f"its record is not what was written: {type(error).__name__}: {error}") from None
+
+
+def _check_shape(record: ExecutionRecord) -> None:
+    """Raises what `_as_written` turns into a sentence, for what only a replay would stumble over."""
+    if not isinstance(record.duration_seconds, int | float | None):
+        raise ValueError("its duration is no number")
+    for step in (*record.probes, *record.steps):
+        for said in step.exchanges:
+            request = said["request"]
+            if "sql" not in request and "selector" not in request:
+                _ = request["method"], request["url"]
+        for read in step.reads:
+            _ = read["kind"], read["name"], read["value"]
+        for error in step.errors:
+            _ = error["type"], error["message"]
+
+
+def _read(engine: Engine, record: ExecutionRecord) -> Recording:
     _check_known(record)
+    _check_shape(record)
     with engine.connect() as connection:
         row = connection.execute(_DEFINITION, {"digest": record.definition_digest}).one_or_none()
         if row is None:
@@ -71,8 +104,13 @@ def read_recording(engine: Engine, record: ExecutionRecord) -> Recording:
     kept = {item.digest: item for item in found}
     _check_bodies(record, kept)
     bodies = {digest: bytes(item.bytes) for digest, item in kept.items()}
+    cut = {part["body_digest"] for part in _parts(record) if part.get("truncated")}
     for digest, item in kept.items():
-        if not item.truncated and hashlib.sha256(bodies[digest]).hexdigest() != digest:
+        if (
+            digest not in cut
+            and not (item.truncated and digest in row.files.values())
+            and hashlib.sha256(bodies[digest]).hexdigest() != digest
+        ):
             raise NotReplayable(f"the stored body {digest[:12]}… is not what was stored under that name")
     missing = [name for name, digest in row.files.items() if digest not in bodies or kept[digest].truncated]
     if missing:
@@ -82,13 +120,19 @@ def read_recording(engine: Engine, record: ExecutionRecord) -> Recording:
         definition=row.text,
         files={name: bodies[digest] for name, digest in row.files.items()},
         bodies=bodies,
-        secrets={
-            read["name"]: read["value"]
-            for each in (*record.probes, *record.steps)
-            for read in each.reads
-            if read["kind"] == "secret"
-        },
+        secrets=dict(_pseudonyms(record)),
     )
+
+
+def _pseudonyms(record: ExecutionRecord) -> Iterator[tuple[str, str]]:
+    """What stands for each sensitive input, and for each secret that was read."""
+    for name, value in record.inputs.items():
+        if isinstance(value, str) and value.startswith(f"secret:{name}#"):
+            yield name, value
+    for each in (*record.probes, *record.steps):
+        for read in each.reads:
+            if read["kind"] == "secret":
+                yield read["name"], read["value"]
 
 
 def _check_known(record: ExecutionRecord) -> None:
@@ -134,12 +178,18 @@ def _check_bodies(record: ExecutionRecord, kept: Mapping[str, Any]) -> None:
                     raise NotReplayable(f"{place} is not in the database: its body {wanted[:12]}… is missing")
 
 
-def _digests(record: ExecutionRecord) -> Iterator[str]:
-    """The name of every body that the record refers to."""
+def _parts(record: ExecutionRecord) -> Iterator[Mapping[str, Any]]:
+    """Everything of the record that may have a body: requests, answers, what pages got."""
     for step in (*record.probes, *record.steps):
         for said in step.exchanges:
-            for part in (said, said["request"], *said.get("capture", {}).get("resources", ())):
-                yield from (part[key] for key in ("body_digest", "picture_digest") if key in part)
+            yield from (said, said["request"], *said.get("capture", {}).get("resources", ()))
+
+
+def _digests(record: ExecutionRecord) -> Iterator[str]:
+    """The name of every body that the record refers to."""
+    for part in _parts(record):
+        yield from (part[key] for key in ("body_digest", "picture_digest") if key in part)
+    for step in (*record.probes, *record.steps):
         for picture in step.pictures:
             yield picture["digest"]
         yield from (read["value"] for read in step.reads if read["kind"] == "baseline" and read["value"])

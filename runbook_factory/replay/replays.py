@@ -40,14 +40,22 @@ class Replay:
         """Whether it becomes an execution in the log, and a run in Dagster."""
         return not self.against
 
-    def run(self, *, actor: Actor, instance: DagsterInstance) -> Iterator[Event]:
-        """What happens, at last `ExecutionFinished` with the report; raises as `run_runbook` does."""
+    def run(self, *, actor: Actor, instance: DagsterInstance, run_id: str | None = None) -> Iterator[Event]:
+        """What happens, at last `ExecutionFinished` with the report; raises as `run_runbook` does.
+
+        With `run_id` it has that id.
+        """
         original = self.recording.record
         ref = ReplayRef(execution=original.id, live=self.live, allow_writes=self.allow_writes)
         request = RunRequest(mode=Mode.BACKTEST if self.against else Mode.REPLAY, replay=ref)
         known = self.is_stored and instance.has_run(original.id)
         yield from run_runbook(
-            self.runbook, request, actor=actor, instance=instance, parent=original.id if known else None
+            self.runbook,
+            request,
+            actor=actor,
+            instance=instance,
+            parent=original.id if known else None,
+            run_id=run_id,
         )
 
 

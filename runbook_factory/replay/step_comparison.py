@@ -8,6 +8,7 @@ from runbook_defs.execution import StepRecord, StepStatus
 from runbook_defs.replay import Cause, Deviation, Part, Screenshot
 from runbook_defs.symbols import Symbols
 from runbook_defs.tolerances import Tolerances
+from runbook_factory.recorder import as_stored
 from runbook_factory.replay.exchange_comparison import ExchangeComparison, gathered
 from step_ops.exchanges import Box
 from step_ops.gate import TOOK_TOO_LONG
@@ -85,6 +86,7 @@ class StepComparer:
         yield from exchanges.compare(one.exchanges, two.exchanges)
         if one.status is two.status is StepStatus.SUCCESS:
             yield from self._values(name, Part.OUTPUTS, one.outputs, two.outputs)
+            yield from self._found(one, two)
         before, now = (_failure(each) for each in (one, two))
         if one.status is two.status is StepStatus.FAILED and self.symbols.translate(before) != now:
             what = f"fails in another way: {before} before, and {now} now"
@@ -93,6 +95,22 @@ class StepComparer:
             what = f"is tried again after {_seconds(two.retry_in)}, and was after {_seconds(one.retry_in)}"
             yield Deviation(part=Part.PATH, what=what)
 
+    def _found(self, one: StepRecord, two: StepRecord) -> Iterator[Deviation]:
+        """What was counted, and found without failing the step."""
+        before, now = (
+            {"records": each.records, "errors": [(item["type"], item["message"]) for item in each.errors]}
+            for each in (one, two)
+        )
+        if self.symbols.translate(as_stored(before)) != as_stored(now):
+            counts = f"{before['records']}, {len(one.errors)} errors"
+            what = f"it found {now['records']}, {len(two.errors)} errors, and before {counts}"
+            yield Deviation(part=Part.OUTPUTS, what=what)
+        missing = {picture["name"] for picture in one.pictures} ^ {
+            picture["name"] for picture in two.pictures
+        }
+        for picture in sorted(missing):
+            yield Deviation(part=Part.PICTURE, what=f"the picture {picture!r} is in one of the two only")
+
     def _learn_reads(self, one: StepRecord, two: StepRecord) -> Cause | None:
         """Pairs what both read of clocks and ids; tells of a clock that both looked at."""
         timed = None
@@ -100,6 +118,8 @@ class StepComparer:
             reads = [[read for read in each.reads if read["kind"] == kind] for each in (one, two)]
             for first, second in zip(*reads, strict=False):
                 timed = Cause.TIMING if kind == "clock" and self.live else timed
+                if not self.live:
+                    continue  # told again: a difference is one
                 if isinstance(first["value"], float):
                     self.symbols.learn_number(first["value"], second["value"])
                 else:
@@ -109,8 +129,6 @@ class StepComparer:
     def _values(
         self, step: str, part: Part, original: Any, replayed: Any, *, cause: Cause | None = None
     ) -> Iterator[Deviation]:
-        if original == replayed and part is Part.INPUTS:
-            return  # true and 1 cannot stand for each other where the definition is the same
         expected = self.symbols.translate(original)
         differences = self.tolerances.differences(expected, replayed, step=step, part=part, path=part)
         if differences:

@@ -35,12 +35,14 @@ class Limits:
     """How far an exchange may go. `max_bytes` counts the body after decompression.
 
     `denied` adds networks to those of `METADATA`, always denied; private ones are allowed.
+    `authorities` is a PEM file of those to trust, in place of the usual ones.
     """
 
     max_bytes: int = 50 * 1024 * 1024
     max_redirects: int = 5
     connect_seconds: float = 5.0
     denied: tuple[Network, ...] = ()
+    authorities: str | None = None
 
 
 DEFAULT_LIMITS = Limits()
@@ -191,7 +193,7 @@ def _follow(message: Message, line: _Line) -> HttpResponse:
 
 def _exchange(prepared: PreparedRequest, line: _Line) -> HttpResponse | str:
     """The answer, or the address where a read is to look for it."""
-    options: Any = {"stream": True, "allow_redirects": False, "verify": _authorities()}
+    options: Any = {"stream": True, "allow_redirects": False, "verify": _authorities(line.limits.authorities)}
     with (
         _Session(line) as session,
         session.send(prepared, timeout=line.left(), **options) as response,
@@ -205,11 +207,11 @@ def _exchange(prepared: PreparedRequest, line: _Line) -> HttpResponse | str:
         return HttpResponse(status=response.status_code, headers=headers, body=body)
 
 
-def _authorities() -> str | bool:
+def _authorities(file: str | None) -> str | bool:
     """The file of the certificate authorities to trust; True for those of requests."""
-    named = os.environ.get("SSL_CERT_FILE")
+    named = file or os.environ.get("SSL_CERT_FILE")
     if named and not os.access(named, os.R_OK):
-        hint = "SSL_CERT_FILE names a PEM file, or is unset"
+        hint = "name a PEM file" if file else "SSL_CERT_FILE names a PEM file, or is unset"
         raise StepError(ErrorType.CONFIG, f"the file {named} cannot be read", hint=hint)
     return named or True
 

@@ -128,6 +128,42 @@ connections:
     assert "token-of-the-shop" not in answer.out
 
 
+def test_each_source_of_secrets_is_looked_at(
+    rb: Rb, here: Workshop, listener: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.runbook([{**STEPS[0], "inputs": {**STEPS[0]["inputs"], "endpoint": "http://127.0.0.1/"}}])
+    folder = here.file("mounted/TICKET_TOKEN", "token-of-the-shop").parent
+    vault = (
+        f'{{url: "http://127.0.0.1:{listener}", path: ops, auth: {{token: "${{VT}}"}}, timeout_seconds: 1}}'
+    )
+    sources = f"secrets:\n  - environment: [OTHER]\n  - files: {folder}\n"
+    here.file("connections.yaml", sources)
+    answer = rb("doctor")
+    assert line(answer.out, "secrets from environment") == "✓ secrets from environment: 1 name allowed"
+    assert line(answer.out, f"secrets from files {folder}").endswith(": 1 file")
+    assert line(answer.out, "secret TICKET_TOKEN") == "✓ secret TICKET_TOKEN: set, used by rb-test"
+    assert answer.code == 0 and "token-of-the-shop" not in answer.out
+    monkeypatch.setenv("VT", "token-of-the-vault")
+    (folder / "TICKET_TOKEN").unlink()
+    here.file("connections.yaml", f"{sources}  - vault: {vault}\n")
+    answer = rb("doctor")
+    assert line(answer.out, "secrets from vault secret/ops").startswith(
+        "✗ secrets from vault secret/ops: the vault cannot be asked: "
+    )
+    assert "timeout_seconds" in after(answer.out, "secrets from vault secret/ops")
+    assert line(answer.out, "secret TICKET_TOKEN").startswith("✗ ")
+    assert answer.code == 1 and "token-of-the-vault" not in answer.out
+
+
+def test_sources_that_cannot_be_read_are_missing(rb: Rb, here: Workshop) -> None:
+    here.runbook(STEPS)
+    here.file("connections.yaml", "secrets: [keychain: all]")
+    answer = rb("doctor")
+    assert "unknown source 'keychain'" in line(answer.out, "secrets")
+    assert after(answer.out, "secrets") == "      next: sources are: environment, files, vault"
+    assert answer.code == 1
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [

@@ -173,8 +173,8 @@ def test_a_policy_simulation_with_a_busy_service_proposes_what_differs(
         '  - {step: propose, in: [response], path: "$.id", ignore: true}',
         '  - {step: simulated, in: [response], path: "$.id", ignore: true}',
         '  - {step: result, in: [response], path: "$.simulation", ignore: true}',
-        '  - {step: review, in: [response], path: "$.title", ignore: true}',
         '  - {step: review, in: [response], path: "$.number", numeric: {abs: 1}}',
+        '  - {step: review, in: [response], path: "$.title", ignore: true}',
     ]
     written = expected(deployed, POLICY)
     assert re.match(r"  - name: Recorded exec-\d{4}-\d\d-\d\d-[0-9a-f]{6}\n", written)

@@ -18,6 +18,7 @@ from runbook_defs.model import (
     Probe,
     Retry,
     Runbook,
+    Schedule,
     Step,
     Tolerance,
 )
@@ -46,6 +47,7 @@ PARTLY = {
     Code.WRONG_STEP_INPUT,
     Code.EXPRESSION,
     Code.JSONPATH,
+    Code.CRON,
     Code.KPI,
     Code.ASSUMPTION,
     Code.INPUT,
@@ -59,6 +61,8 @@ ALSO_SEEN = {
     "RB401-until-is-text",
     "RB402-expression",
     "RB402-tolerance-at-a-name",
+    "RB403-four-fields",
+    "RB403-nickname",
     "RB501-fixed-text",
     "RB501-negative-duration",
     "RB501-negative-rate",
@@ -204,7 +208,8 @@ def test_a_step_type_of_another_package_is_known_with_its_inputs() -> None:
 
 def test_every_key_is_described(schema: dict[str, Any]) -> None:
     parts = schema["$defs"]
-    models = (Runbook, Input, Assumption, Kpis, OwnKpi, Probe, Step, Retry, Defaults, Tolerance, Numeric)
+    goals = (Assumption, Kpis, OwnKpi, Probe, Schedule, Tolerance, Numeric)
+    models = (Runbook, Input, *goals, Step, Retry, Defaults)
     for model in models:
         keys = (schema if model is Runbook else parts[model.__name__])["properties"]
         assert keys.keys() == KEYS[model.__name__].keys()

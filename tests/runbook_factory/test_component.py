@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import Definitions, JobDefinition
+from dagster import Definitions, JobDefinition, fs_io_manager
 from dagster.components.core.package_entry import discover_entry_point_package_objects
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
 
@@ -35,11 +35,16 @@ pytestmark = [
 ]
 
 
-def simple(workshop: Workshop, runbook_id: str, *, steps: int = 1) -> None:
+def simple(workshop: Workshop, runbook_id: str, *, steps: int = 1, **more: Any) -> None:
     inputs = {"entities": [], "schema": "s.json"}
     numbered = [{"id": f"s{number}", "type": "schema_check", "inputs": inputs} for number in range(steps)]
-    workshop.runbook(numbered, id=runbook_id)
+    workshop.runbook(numbered, id=runbook_id, **more)
     workshop.file(f"runbooks/{runbook_id}/s.json", "{}")
+
+
+def jobs_of(definitions: Definitions) -> dict[str, JobDefinition]:
+    """The jobs but the one that Dagster makes for whatever has assets."""
+    return {job.name: job for job in definitions.resolve_all_job_defs() if job.name != "__ASSET_JOB"}
 
 
 # What the attributes mean
@@ -64,7 +69,7 @@ def load(sandbox: DefsFolderSandbox) -> Callable[..., dict[str, JobDefinition]]:
         )
         with sandbox.load_component_and_build_defs(folder) as (component, definitions):
             assert isinstance(component, RunbookComponent)
-            return {job.name: job for job in definitions.resolve_all_job_defs()}
+            return jobs_of(definitions)
 
     return jobs
 
@@ -129,7 +134,19 @@ def test_a_component_made_in_python_counts_from_its_file_too(
             """)
     )
     with sandbox.build_all_defs() as definitions:
-        assert [job.name for job in definitions.resolve_all_job_defs()] == ["rb_one"]
+        assert jobs_of(definitions).keys() == {"rb_one"}
+
+
+def test_a_component_brings_schedules_and_assets_too(workshop: Workshop, sandbox: DefsFolderSandbox) -> None:
+    simple(workshop, "rb-one", schedule={"cron": "@daily"})
+    put(workshop, sandbox.project_root)
+    folder = sandbox.scaffold_component(
+        RunbookComponent, defs_path="operations", defs_yaml_contents={"type": TYPE}
+    )
+    with sandbox.load_component_and_build_defs(folder) as (_, definitions):
+        assert definitions.resolve_schedule_def("rb_one__schedule").job_name == "rb_one"
+        (spec,) = definitions.resolve_all_asset_specs()
+        assert spec.key.path == ["runbooks", "rb_one", "kpis"]
 
 
 def test_only_loads_the_runbooks_it_names(
@@ -202,11 +219,11 @@ def test_runbooks_merge_into_the_definitions_of_somebody(workshop: Workshop) -> 
     simple(workshop, "rb-two")
     whole = Definitions.merge(
         build_definitions(workshop.project.root, only=["rb-two"]),
-        Definitions(resources={"io_manager": "theirs"}),
+        Definitions(resources={"io_manager": fs_io_manager}),
     )
     job = whole.resolve_job_def("rb_two")
     assert job.resource_defs["io_manager"] is not whole.resources["io_manager"]  # type: ignore[index]
-    assert [job.name for job in whole.resolve_all_job_defs()] == ["rb_two"]
+    assert jobs_of(whole).keys() == {"rb_two"}
 
 
 # A project of Dagster's with an instance of its own: SQLite, its queue, its default executor

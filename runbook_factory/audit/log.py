@@ -1,0 +1,154 @@
+"""The log itself: entries are appended and read, never changed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from runbook_defs.execution import Actor
+from runbook_factory import schema
+from runbook_factory.audit.chain import Head, StoredEntry, canonical
+from step_ops.redaction import Redactor
+
+MOST_CHARACTERS = 500  # of a name or subject: what a stranger sends must not fill the disk
+_PAGE = 5_000
+_LOWEST = -(2**63)  # a number below 1 is never given, and must be seen
+
+# Of no deployment: it knows no secret, but the shapes of well-known tokens.
+_SHAPES = Redactor(b"")
+
+
+class Action(StrEnum):
+    """What is recorded."""
+
+    EXECUTION_STARTED = "execution_started"
+    EXECUTION_FINISHED = "execution_finished"
+    TOKEN_CREATED = "token_created"  # noqa: S105 - a name, not a value
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a name, not a value
+    SIGNED_IN = "signed_in"
+    REQUEST_REFUSED = "request_refused"
+
+
+class Outcome(StrEnum):
+    """How it ended, or was decided."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is to be recorded. `actor` is None where nobody is known; `details` must hold no secret."""
+
+    action: Action
+    subject: str
+    outcome: Outcome
+    actor: Actor | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+_APPEND = text(
+    """
+    INSERT INTO runbook.audit_log
+        (actor_id, actor_name, actor_kind, action, subject, outcome, details)
+    VALUES (CAST(:actor_id AS UUID), :actor_name, :actor_kind, :action, :subject, :outcome, :details)
+    RETURNING seq
+    """
+)
+
+_COLUMNS = """
+    seq, CASE WHEN isfinite(at) THEN (extract(epoch FROM at) * 1000000)::BIGINT ELSE 0 END AS micros,
+    actor_id::TEXT, actor_name, actor_kind, action, subject, outcome, details, previous, hash
+    FROM runbook.audit_log
+"""
+_READ = text(f"SELECT {_COLUMNS} WHERE seq > :after ORDER BY seq LIMIT :page")
+_READ_SINCE = text(f"SELECT {_COLUMNS} WHERE seq > :after AND at >= :since ORDER BY seq LIMIT :page")
+_LAST = text(f"SELECT {_COLUMNS} ORDER BY seq DESC LIMIT :count")
+_COUNT = text("SELECT count(*) FROM runbook.audit_log WHERE seq <= :seq")
+
+
+def append(engine: Engine, entry: Entry) -> int:
+    """Writes the entry, committed before this returns; gives its number.
+
+    Raises when it cannot be written: what it records must then not happen.
+    """
+    schema.ensure(engine)
+    actor = entry.actor
+    values = {
+        "actor_id": actor.id if actor else None,
+        "actor_name": _text(actor.name) if actor else "",
+        "actor_kind": actor.kind if actor else "",
+        "action": entry.action.value,
+        "subject": _text(entry.subject),
+        "outcome": entry.outcome.value,
+        "details": canonical(_SHAPES.data(entry.details)),
+    }
+    with engine.connect() as connection:
+        seq: int = connection.execute(_APPEND, values).scalar_one()
+        return seq
+
+
+def _text(value: str) -> str:
+    """Text that the database takes: no NUL, no half of a surrogate pair, not endless."""
+    clean = value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return _SHAPES.text(clean)[:MOST_CHARACTERS]
+
+
+def read_entries(
+    engine: Engine, *, after: int = _LOWEST, since: datetime | None = None
+) -> Iterator[StoredEntry]:
+    """The entries with a higher number than `after`, written at `since` or later, in their order.
+
+    Page by page, so that a log of any length fits; those that come meanwhile are among them.
+    """
+    schema.ensure(engine)
+    statement = _READ if since is None else _READ_SINCE
+    while True:
+        with engine.connect() as connection:
+            rows = connection.execute(statement, {"after": after, "since": since, "page": _PAGE}).all()
+        for row in rows:
+            yield _stored(row)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1][0]
+
+
+def last_entries(engine: Engine, count: int) -> list[StoredEntry]:
+    """The newest `count` entries, the newest last."""
+    schema.ensure(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(_LAST, {"count": count}).all()
+    return [_stored(row) for row in reversed(rows)]
+
+
+def head_of(engine: Engine) -> Head:
+    """The end of the log, as it is now."""
+    found = last_entries(engine, 1)
+    if not found:
+        return Head()
+    (last,) = found
+    with engine.connect() as connection:
+        count: int = connection.execute(_COUNT, {"seq": last.seq}).scalar_one()
+    return Head(seq=last.seq, hash=last.hash, count=count, at=last.at)
+
+
+def _stored(row: Sequence[Any]) -> StoredEntry:
+    seq, micros, actor_id, name, kind, action, subject, outcome, details, previous, digest = row
+    return StoredEntry(
+        seq=seq,
+        micros=micros,
+        actor_id=actor_id,
+        actor_name=name,
+        actor_kind=kind,
+        action=action,
+        subject=subject,
+        outcome=outcome,
+        details=bytes(details),
+        previous=bytes(previous),
+        hash=bytes(digest),
+    )

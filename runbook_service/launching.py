@@ -1,0 +1,160 @@
+"""Starts executions as Dagster runs, and replays in a process of their own.
+
+The only module that uses Dagster's private way from a request to a run.
+"""
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from dagster._core.definitions.selector import JobSubsetSelector
+from dagster._core.workspace.context import WorkspaceRequestContext
+from dagster_graphql.implementation.execution.launch_execution import do_launch
+from dagster_graphql.implementation.utils import ExecutionMetadata, ExecutionParams, UserFacingGraphQLError
+from sqlalchemy import text
+
+from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.database import engine
+from runbook_factory.inputs import InputError, resolve_inputs
+from runbook_factory.jobs import job_name
+from runbook_factory.opening import actor_tags
+from runbook_factory.project import Project
+from runbook_factory.request import RunRequest
+from runbook_service.dagster_process import dagster_environment
+from runbook_service.identities.identity import Identity
+
+LOCATION, REPOSITORY = "runbooks", "__repository__"
+MAX_KEY = 200
+
+
+class LaunchError(Exception):
+    """A run that cannot be started as it was asked for; `code` is for programs."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """An execution that somebody asks for. The same `key` of the same caller gives the same execution."""
+
+    runbook: LoadedRunbook
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    deny: tuple[str, ...] = ()
+    key: str | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Names what is asked for: another request under the same key is refused."""
+        parts = {"runbook": self.runbook.id, "inputs": dict(self.inputs), "deny": list(self.deny)}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+
+
+def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity) -> str:
+    """Starts the execution, or finds the one that was started under its key; gives its id.
+
+    Raises `LaunchError`.
+    """
+    _check(wanted)
+    execution_id = str(uuid4())
+    if wanted.key is not None:
+        known = _reserve(wanted, identity, execution_id)
+        if known is not None:
+            return known
+    request = RunRequest(inputs=wanted.inputs, deny=wanted.deny)
+    job = job_name(wanted.runbook.id)
+    params = ExecutionParams(
+        selector=JobSubsetSelector(
+            location_name=LOCATION, repository_name=REPOSITORY, job_name=job, op_selection=None
+        ),
+        run_config=request.run_config(),
+        mode=None,
+        execution_metadata=ExecutionMetadata(
+            run_id=execution_id, tags={**actor_tags(identity.actor), "runbook/mode": "live"}
+        ),
+        step_keys=None,
+    )
+    try:
+        asyncio.run(do_launch(SimpleNamespace(context=context), params))  # type: ignore[arg-type]
+    except UserFacingGraphQLError as error:
+        message = getattr(error.error, "message", None) or type(error.error).__name__
+        raise LaunchError("not_launched", f"Dagster refused the run: {str(message)[:500]}") from None
+    return execution_id
+
+
+def _check(wanted: Wanted) -> None:
+    """Raises `LaunchError` for what is known to be wrong before anything is started."""
+    known = {item.id for item in wanted.runbook.runbook.assumptions}
+    for name in wanted.deny:
+        if name not in known:
+            raise LaunchError("unknown_assumption", f"{wanted.runbook.id} has no assumption {name!r}")
+    try:
+        resolve_inputs(wanted.runbook, wanted.inputs)
+    except InputError as error:
+        raise LaunchError("bad_inputs", error.message, hint=error.hint) from None
+    if wanted.key is not None and not (0 < len(wanted.key) <= MAX_KEY and wanted.key.isprintable()):
+        raise LaunchError("bad_key", f"an idempotency key has 1 to {MAX_KEY} printable characters")
+
+
+def _reserve(wanted: Wanted, identity: Identity, execution_id: str) -> str | None:
+    """The execution that was started under this key before; None when there is none, and now is."""
+    values = {
+        "actor": identity.token_id,
+        "key": wanted.key,
+        "digest": wanted.digest,
+        "id": execution_id,
+    }
+    with engine(wanted.runbook.project).connect() as connection:
+        made = connection.execute(
+            text(
+                "INSERT INTO runbook.requests (actor_id, key, digest, execution_id)"
+                " VALUES (:actor, :key, :digest, :id) ON CONFLICT DO NOTHING RETURNING 1"
+            ),
+            values,
+        ).first()
+        if made is not None:
+            return None
+        row = connection.execute(
+            text("SELECT digest, execution_id FROM runbook.requests WHERE actor_id = :actor AND key = :key"),
+            values,
+        ).one()
+    if bytes(row.digest) != wanted.digest:
+        raise LaunchError(
+            "key_used",
+            "another request was made under this idempotency key",
+            hint="a key stands for one request: take a new one",
+        )
+    return str(row.execution_id)
+
+
+def launch_replay(
+    project: Project, execution_id: str, identity: Identity, *, live: bool, allow_writes: bool
+) -> "tuple[str, subprocess.Popen[bytes]]":
+    """Starts the replay of an execution in a process of its own; gives the replay's id, and the process."""
+    replay_id = str(uuid4())
+    asked = {
+        "execution": execution_id,
+        "replay": replay_id,
+        "live": live,
+        "allow_writes": allow_writes,
+        "actor": vars(identity.actor),
+    }
+    command = [sys.executable, "-m", "runbook_factory.replay.process", json.dumps(asked)]
+    process = subprocess.Popen(  # noqa: S603 - our own program; it ends by itself
+        command,
+        cwd=project.root,
+        env=dict(dagster_environment(project)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    return replay_id, process

@@ -1,0 +1,90 @@
+"""What happens to executions, as it happens: one connection listens, everybody who waits is told."""
+
+import asyncio
+import select
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from sqlalchemy import Engine
+
+CHANNEL = "runbook_progress"
+RETRY_SECONDS = 1.0
+ANYWAY_SECONDS = 2.0  # how often somebody who waits looks without being told: a run may die silently
+
+
+class Progress:
+    """Listens in a thread of its own, and again when the database was away."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="progress", daemon=True)
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    async def changes(self, execution_id: str) -> AsyncIterator[None]:
+        """A sign at once, and then whenever something may have happened to the execution."""
+        with self._told(execution_id) as event:
+            while True:
+                yield
+                try:
+                    async with asyncio.timeout(ANYWAY_SECONDS):
+                        await event.wait()
+                except TimeoutError:
+                    pass
+                event.clear()
+
+    @contextmanager
+    def _told(self, execution_id: str) -> Iterator[asyncio.Event]:
+        waiter = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            self._waiting.setdefault(execution_id, set()).add(waiter)
+        try:
+            yield waiter[1]
+        finally:
+            with self._lock:
+                self._waiting[execution_id].discard(waiter)
+                if not self._waiting[execution_id]:
+                    del self._waiting[execution_id]
+
+    def _listen(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._hear()
+            except psycopg2.Error:
+                self._stopped.wait(RETRY_SECONDS)
+
+    def _hear(self) -> None:
+        raw: Any = self._engine.raw_connection()
+        connection = raw.driver_connection
+        try:
+            connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
+            with connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+            while not self._stopped.is_set():
+                if select.select([connection], [], [], 0.5)[0]:
+                    connection.poll()
+                for notice in connection.notifies:
+                    self._tell(notice.payload)
+                connection.notifies.clear()
+        finally:
+            raw.invalidate()
+
+    def _tell(self, execution_id: str) -> None:
+        with self._lock:
+            waiters = list(self._waiting.get(execution_id, ()))
+        for loop, event in waiters:
+            loop.call_soon_threadsafe(event.set)
