@@ -84,7 +84,8 @@ class _Field:
         if stated is None:
             return 1
         if first == last:
-            hint = f"write {first}-{self.high}/{stated}" if first < self.high else f"write {first}"
+            room = self.high - first
+            hint = f"write {first}-{self.high}/{stated}" if 1 <= int(stated) <= room else f"write {first}"
             raise CronError(f"{text!r} has a step, but no range to go through", hint=hint)
         if not 1 <= int(stated) <= last - first:
             # Other programs take it for every hour, say, which is not what `*/90` looks like.
@@ -93,7 +94,10 @@ class _Field:
         return int(stated)
 
     def _unrolled(self, first: int, last: int) -> str:
-        return f"write {first}" if first == last else f"write {first}-{self.high},{self.low}-{last}"
+        if first == last:
+            return f"write {first}"
+        ends = ((first, self.high), (self.low, last))
+        return "write " + ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ends)
 
     @property
     def _hint(self) -> str:

@@ -51,11 +51,14 @@ def test_a_name_stands_for_five_fields(name: str) -> None:
         ("٣ 6 * * *", "'٣' is no minute", "", 0),
         ("*,5 6 * * *", "'*,5' lists more than every minute", "write * alone", 0),
         ("0 22-2 * * *", "does not lead upwards", "write 22-23,0-2", 2),
+        ("0 23-2 * * *", "does not lead upwards", "write 23,0-2", 2),
+        ("0 6 * * fri-mon", "does not lead upwards", "write 5-6,0-1", 8),
         ("0 6 * * 3-3", "does not lead upwards", "write 3", 8),
         ("*/90 * * * *", "leads nowhere between 0 and 59", "give a step from 1 to 59", 0),
         ("*/0 * * * *", "leads nowhere", "give a step from 1 to 59", 0),
         ("10-20/15 * * * *", "leads nowhere between 10 and 20", "give a step from 1 to 10", 0),
         ("0 6/4 * * *", "no range to go through", "write 6-23/4", 2),
+        ("0 20/4 * * *", "no range to go through", "write 20", 2),
         ("0 23/4 * * *", "no range to go through", "write 23", 2),
         ("0 6 31 apr,jun *", "have no day 31, so it never fires", "", 4),
         ("@reboot", "'@reboot' is no time", "there are: @hourly", 0),
@@ -69,3 +72,13 @@ def test_a_line_that_no_clock_can_follow_is_told_of(line: str, message: str, hin
     assert message in caught.value.message
     assert hint in caught.value.hint
     assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize(
+    "line", ["0 22-2 * * *", "0 23-0 * * *", "0 6 * * 6-2", "0 6/4 * * *", "0 22/4 * * *", "5/0 6 * * *"]
+)
+def test_who_writes_what_the_hint_says_is_understood(line: str) -> None:
+    with pytest.raises(CronError) as caught:
+        parse_cron(line)
+    (field,) = [field for field in line.split() if "-" in field or "/" in field]
+    assert parse_cron(line.replace(field, caught.value.hint.removeprefix("write ")))
