@@ -180,10 +180,14 @@ class Cassette:
         if not entry.page.endswith(".har"):
             return data
         try:
-            return from_har(data.decode("utf-8", errors="replace"))
+            capture = from_har(data)
         except HarError as error:
             message = f"the page {entry.page!r} cannot be read: {error.message}"
             raise StepError(ErrorType.FILE, message, hint=error.hint) from None
+        if capture.missing or not capture.resources:
+            why = capture.missing or "nothing is recorded in it"
+            raise StepError(ErrorType.CASSETTE, f"the page {entry.page!r} cannot be drawn: {why}")
+        return capture
 
 
 def load_fixtures(path: Path) -> list[Fixture]:

@@ -14,7 +14,6 @@ from step_ops.exchanges import (
     HttpResponse,
     PageCapture,
     PageRequest,
-    PageResource,
     PageShot,
     SqlRequest,
     SqlRows,
@@ -58,16 +57,14 @@ class Playback:
         """The page entry of the step, drawn by the real browser with the network closed."""
         # Imported here: only steps that photograph pay for the browser.
         from step_ops.drivers.browser import photograph
+        from step_ops.drivers.page_answers import page_of
 
         entry = self._take("page", f"a visit of {request.url}")
         page = self._cassette.page(entry)
-        if isinstance(page, PageCapture):
-            return replace(
-                photograph(request, accept=accept, capture=page, now=self.now()),
-                capture=replace(page, opened_at=self.now()),
-            )
-        shot = photograph(request, accept=accept, document=page, now=self.now())
-        return replace(shot, capture=_as_capture(page, reveal(request.url), self.now()))
+        if isinstance(page, bytes):
+            page = PageCapture(opened_at=self.now(), resources=(page_of(page, reveal(request.url)),))
+        capture = replace(page, opened_at=self.now())
+        return replace(photograph(request, accept=accept, capture=capture, now=self.now()), capture=capture)
 
     def sql(self, request: SqlRequest, secret: Callable[[str], Secret]) -> SqlRows:
         """The next SQL entry of the step. Whether the statement writes, no fixture can know."""
@@ -119,13 +116,6 @@ def _http_error(told: str, request: HttpRequest) -> StepError:
     place = f"{request.method} {request.url}"
     known = _known_error(told, place)
     return known or StepError(ErrorType.CONNECTION, f"{place}: {told} (told by the fixture)")
-
-
-def _as_capture(document: bytes, url: str, now: datetime) -> PageCapture:
-    """The page of a fixture as if it had been got from the network."""
-    headers = {"content-type": "text/html; charset=utf-8"}
-    page = PageResource(method="GET", url=url, status=200, headers=headers, body=document)
-    return PageCapture(opened_at=now, resources=(page,))
 
 
 def _sql_error(told: str, request: SqlRequest) -> StepError:

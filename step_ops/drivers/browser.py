@@ -7,13 +7,13 @@ path that leaves no process behind.
 import asyncio
 import math
 import platform
-import re
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.async_api import Browser, Error, Locator, Page, Playwright, async_playwright
@@ -22,7 +22,9 @@ from playwright.async_api import TimeoutError as Late
 from step_ops.drivers.camera import GRACE, Camera
 from step_ops.drivers.find_browser import need_browser
 from step_ops.drivers.page_action import PageAction, parse_action
+from step_ops.drivers.page_answers import page_of
 from step_ops.drivers.page_capture import PageRecorder
+from step_ops.drivers.page_errors import first_line, unexpected, unopened
 from step_ops.drivers.page_network import PageNetwork, plain
 from step_ops.errors import ErrorType, StepError
 from step_ops.exchanges import PageCapture, PageRequest, PageShot
@@ -34,10 +36,15 @@ _FLAGS = (
     "--font-render-hinting=none",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
-# Not even dots: their number would tell how long the secret is, and differ in a replay without it.
+# Not even dots, nor a box that grows: they would tell how long the secret is, and differ in a replay.
 _HIDE_TEXT = """element => {
-    element.style.setProperty('-webkit-text-security', 'disc', 'important');
-    element.style.setProperty('-webkit-text-fill-color', 'transparent', 'important');
+    const now = getComputedStyle(element);
+    const fixed = {
+        '-webkit-text-security': 'disc', '-webkit-text-fill-color': 'transparent', 'text-shadow': 'none',
+        'min-width': now.width, 'max-width': now.width, 'min-height': now.height, 'max-height': now.height,
+        'overflow': 'hidden',
+    };
+    for (const name in fixed) element.style.setProperty(name, fixed[name], 'important');
 }"""
 
 
@@ -59,17 +66,22 @@ def photograph(
     still at it. With `keep`, the shot has a capture. `request.timeout` counts from the opening of the
     page. Runs in any thread without a running event loop. Raises `StepError`.
     """
-    sitting = _Sitting(
-        request=request,
-        actions=[parse_action(number, action) for number, action in enumerate(request.actions, 1)],
-        accept=accept,
-        network=PageNetwork(document if capture is None else capture),
-        now=now,
-        since=capture.opened_at if capture is not None and now is None else None,
-        recorder=PageRecorder() if keep else None,
-    )
-    sitting.network.check_address(request.url)
-    return asyncio.run(_unless(cancelled or threading.Event(), sitting.photograph(need_browser())))
+    resources = capture.resources if capture is not None else None
+    if document is not None:
+        resources = (page_of(document, reveal(request.url)),)
+    network = PageNetwork(resources)
+    network.check_address(request.url)
+    with TemporaryDirectory(prefix="rb-page-", ignore_cleanup_errors=True) as folder:
+        sitting = _Sitting(
+            request=request,
+            actions=[parse_action(number, action) for number, action in enumerate(request.actions, 1)],
+            accept=accept,
+            network=network,
+            now=now,
+            since=capture.opened_at if capture is not None else None,
+            recorder=PageRecorder(Path(folder)) if keep else None,
+        )
+        return asyncio.run(_unless(cancelled or threading.Event(), sitting.photograph(need_browser())))
 
 
 async def _unless(cancelled: threading.Event, work: Coroutine[Any, Any, PageShot]) -> PageShot:
@@ -105,31 +117,20 @@ class _Sitting:
             try:
                 page = await self.prepare(browser)
                 if self.recorder is not None:
-                    self.recorder.watch(page)
+                    await self.recorder.begin(page)
                 self.deadline = asyncio.get_running_loop().time() + self.request.timeout
                 async with asyncio.timeout(self.request.timeout + GRACE):
                     shot = await self.sit(page, self.fingerprint(browser))
-                return await self.kept(page, shot)
+                if self.recorder is not None:
+                    shot = replace(shot, capture=await self.recorder.finish(page.context))
+                return shot
             except TimeoutError:
                 raise self.late(f"{plain(self.request.url)} stopped responding") from None
             except Error as error:
                 # The chain is cut: Playwright's own text may quote what was typed into the page.
-                raise _unexpected(error) from None
+                raise unexpected(error) from None
             finally:
                 await browser.close()
-                if self.recorder is not None:
-                    self.recorder.discard()
-
-    async def kept(self, page: Page, shot: PageShot) -> PageShot:
-        """The shot with what its page was made of, when that is to be kept."""
-        if self.recorder is None:
-            return shot
-        try:
-            async with asyncio.timeout(GRACE):
-                capture = await self.recorder.finish(page.context)
-        except (TimeoutError, Error):  # the picture is there all the same
-            capture = PageCapture(opened_at=datetime.now(UTC), missing="the browser did not give its record")
-        return replace(shot, capture=capture)
 
     async def launch(self, playwright: Playwright, executable: Path) -> Browser:
         try:
@@ -143,7 +144,7 @@ class _Sitting:
         except Error as error:
             raise StepError(
                 ErrorType.SCREENSHOT,
-                f"the browser {executable} did not start: {_first_line(error)}",
+                f"the browser {executable} did not start: {first_line(error)}",
                 hint=f"see what `{executable} --version` says",
             ) from None
 
@@ -161,7 +162,7 @@ class _Sitting:
             service_workers="block",
             **(self.recorder.options if self.recorder is not None else {}),
         )
-        await self.network.attach(context)
+        await self.network.attach(browser)
         page = await context.new_page()  # without a listener, its dialogs are dismissed
         if self.now is not None:
             await page.clock.set_fixed_time(self.now)
@@ -199,19 +200,18 @@ class _Sitting:
             except Error as error:
                 raise StepError(
                     ErrorType.CONFIG,
-                    f"the selector {selector!r} cannot be read: {_first_line(error)}",
+                    f"the selector {selector!r} cannot be read: {first_line(error)}",
                     hint="write it as CSS, such as '#entity-list' or 'table.results'",
                 ) from None
 
     async def open(self, page: Page) -> None:
         place = plain(self.request.url)
         try:
-            address = self.network.landing(reveal(self.request.url))
-            response = await page.goto(address, timeout=self.left())
+            response = await page.goto(reveal(self.request.url), timeout=self.left())
         except Late:
             raise self.late(f"{place} did not finish loading") from None
         except Error as error:
-            raise _unopened(error, place) from None
+            raise unopened(error, place) from None
         if response is None:
             return
         await self.network.check_peer(response)
@@ -281,41 +281,10 @@ class _Sitting:
     ) -> StepError:
         hint = "look at the page by hand, or raise the timeout"
         if self.network.refused:
-            hint = f"with a fixture the network is closed: {self.network.refused[0]} was refused"
+            hint = f"the network is closed: {self.network.refused[0]} is not recorded, and was refused"
         return StepError(
             type,
             f"{what} within {self.request.timeout:g} s" + (f": {why}" if why else ""),
             hint=hint,
             details={"refused": self.network.refused[:20]} if self.network.refused else None,
         )
-
-
-def _unopened(error: Error, place: str) -> StepError:
-    code = re.search(r"net::(ERR_\w+)", error.message)
-    if code is None:
-        return StepError(
-            ErrorType.SCREENSHOT,
-            f"{place} is a download, not a page"
-            if "Download" in error.message
-            else f"{place} could not be opened: {_first_line(error)}",
-            hint="name the address of a page",
-        )
-    return StepError(
-        ErrorType.CONNECTION,
-        f"{place} could not be reached ({code[1]})",
-        hint="check the address, and that its server runs and can be reached from here",
-    )
-
-
-def _unexpected(error: Error) -> StepError:
-    gone = "crashed" in error.message or "closed" in error.message
-    return StepError(
-        ErrorType.SCREENSHOT,
-        "the browser or its page crashed" if gone else f"no picture: {_first_line(error)}",
-        hint="run it again; a browser with too little memory ends this way" if gone else "",
-    )
-
-
-def _first_line(error: Error) -> str:
-    """What Playwright says first, without the name of the call and without its log."""
-    return error.message.partition("\n")[0].partition(": ")[2][:200] or "no reason given"

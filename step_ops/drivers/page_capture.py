@@ -1,32 +1,33 @@
 """Keeps all that a page gets from the network, as the browser's own HAR."""
 
-import tempfile
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import BrowserContext, Page, WebSocket
+from playwright.async_api import BrowserContext, Error, Page
 
 from step_ops.drivers.page_network import plain
 from step_ops.exchanges import PageCapture, PageResource
-from step_ops.har import HarError, from_har
+from step_ops.har import HarEntry, HarError, read_log
 
 MAX_BODY = 8 * 1024 * 1024
 MAX_BODIES = 32 * 1024 * 1024
+_KEEP = {
+    "enableDurableMessages": True,
+    "maxResourceBufferSize": 2 * MAX_BODY,
+    "maxTotalBufferSize": 2 * MAX_BODIES,
+}
+_PATIENCE = 5.0  # seconds that the browser gets to write its record
 
 
 class PageRecorder:
-    """Records one browsing context; `options` are for its making."""
+    """Has the browser record one browsing context, in a file of `folder`."""
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="rb-page-")
-        self._file = Path(self._folder.name) / "page.har"
-        self._missing = ""
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "page.har"
         self._opened_at = datetime.now(UTC)
-
-    def discard(self) -> None:
-        """Removes what it wrote."""
-        self._folder.cleanup()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -37,33 +38,58 @@ class PageRecorder:
             "record_har_mode": "minimal",
         }
 
-    def watch(self, page: Page) -> None:
-        """Looks out for what a HAR does not hold, from the moment the page is opened."""
+    async def begin(self, page: Page) -> None:
+        """Has the browser keep bodies, also those of a page that leads on to another; `page` opens now."""
+        with suppress(Error):  # an older browser forgets them
+            session = await page.context.new_cdp_session(page)
+            await session.send("Network.enable", _KEEP)
         self._opened_at = datetime.now(UTC)
-        page.on("websocket", self._heard)
-
-    def _heard(self, socket: WebSocket) -> None:
-        self._missing = self._missing or f"the page opened a websocket, {plain(socket.url)[:200]}"
 
     async def finish(self, context: BrowserContext) -> PageCapture:
-        """Closes the context and gives what its page got; what could not be kept is `missing`."""
-        await context.close()
+        """Closes the context; gives what its pages got, or why that is not whole."""
+        resources: tuple[PageResource, ...] = ()
         try:
-            capture = from_har(self._file.read_text(encoding="utf-8"))
-        except (OSError, HarError) as error:
-            return PageCapture(opened_at=self._opened_at, missing=f"the browser kept no record: {error}")
-        missing = self._missing or _too_much(capture.resources)
-        resources = () if missing else capture.resources
-        return PageCapture(opened_at=self._opened_at, resources=resources, missing=missing)
+            async with asyncio.timeout(_PATIENCE):
+                await context.close()
+            entries = read_log(self._file.read_bytes()).entries
+            resources, missing = _kept(entries)
+        except (TimeoutError, Error, HarError, OSError, ValueError):
+            missing = "the browser gave no record of it"  # the picture is there all the same
+        return PageCapture(opened_at=self._opened_at, resources=() if missing else resources, missing=missing)
 
 
-def _too_much(resources: tuple[PageResource, ...]) -> str:
-    for resource in resources:
-        place = plain(resource.url)[:200]
-        if len(resource.body) > MAX_BODY:
-            return f"the answer of {place} has more than {MAX_BODY // 1024**2} MiB"
-        if resource.headers.get("content-type", "").startswith("text/event-stream"):
-            return f"the answer of {place} is a stream that does not end"
-    if sum(len(resource.body) for resource in resources) > MAX_BODIES:
-        return f"the page got more than {MAX_BODIES // 1024**2} MiB"
-    return ""
+def _kept(entries: list[HarEntry]) -> tuple[tuple[PageResource, ...], str]:
+    """The answers, and what keeps a page from being drawn again from them."""
+    kept, total = [], 0
+    for entry in entries:
+        resource = entry.resource()
+        if resource is None:
+            missing = _gap(entry)
+        else:
+            kept.append(resource)
+            total += len(resource.body)
+            missing = _too_much(len(resource.body), total, entry)
+        if missing:
+            return (), missing
+    return tuple(kept), ""
+
+
+def _gap(entry: HarEntry) -> str:
+    """What is missing of an exchange without an answer to keep; nothing is of one that failed again."""
+    place = plain(entry.request.url)[:200]
+    in_parts = entry.kind in {"document", "media"} and entry.response.status > 0
+    if entry.kind == "ping" or (entry.failure and not in_parts):
+        return ""
+    if entry.kind == "websocket":
+        return f"the page opened a websocket, {place}"
+    if entry.response.status <= 0:
+        return f"{place} had not answered when the picture was taken"
+    if (entry.timings.receive or 0) < 0:
+        return f"the answer of {place} was not read to its end"
+    return _too_much(entry.length, entry.length, entry) or f"the answer of {place} could not be kept"
+
+
+def _too_much(size: int, total: int, entry: HarEntry) -> str:
+    if size > MAX_BODY:
+        return f"the answer of {plain(entry.request.url)[:200]} has more than {MAX_BODY // 1024**2} MiB"
+    return f"the page got more than {MAX_BODIES // 1024**2} MiB" if total > MAX_BODIES else ""

@@ -1,21 +1,21 @@
 """What a page may reach: nothing when all its answers are given, else all but metadata addresses."""
 
-import json
+import base64
 import re
 import socket
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.async_api import BrowserContext, Request, Response, Route
+from playwright.async_api import Browser, CDPSession, Error, Response
 
 from step_ops.drivers.addresses import DeniedAddressError, check
+from step_ops.drivers.page_answers import PageAnswers, given_headers
 from step_ops.errors import ErrorType, StepError
-from step_ops.exchanges import PageCapture, PageResource
+from step_ops.exchanges import PageResource
 from step_ops.secrets import Secret, reveal
 
-_MOST_REDIRECTS = 20
 _GOOGLE = "metadata.google.internal"
 # METADATA as the browser matches hosts, so that no redirect leads there either.
 OFF_LIMITS = (
@@ -35,79 +35,52 @@ OFF_LIMITS = (
 
 
 class PageNetwork:
-    """The network of one page; with `answers`, a document or a capture, that is all there is."""
+    """The network of one page; with `resources`, those are all there is."""
 
-    def __init__(self, answers: bytes | PageCapture | None) -> None:
+    def __init__(self, resources: Sequence[PageResource] | None) -> None:
         self.refused: list[str] = []
-        self._answers = answers
-        self._home: str | None = None  # the page's address as the browser spells it
-        self._given: Counter[int] = Counter()  # how often each recorded answer was given
+        self._answers = PageAnswers(resources) if resources is not None else None
 
     @property
     def flag(self) -> str:
-        """For the browser's command line: it stops what routing never sees, preconnects and sockets."""
+        """For the browser's command line: it stops what is no request, preconnects and sockets."""
         hosts = OFF_LIMITS if self._answers is None else ("*",)
         return "--host-resolver-rules=" + ",".join(f"MAP {host} ~NOTFOUND" for host in hosts)
 
-    async def attach(self, context: BrowserContext) -> None:
-        """Answer for the other side, when all its answers are given."""
-        if self._answers is not None:
-            await context.route("**/*", self._answer)
+    async def attach(self, browser: Browser) -> None:
+        """Answer for the other side, when its answers are given.
 
-    async def _answer(self, route: Route) -> None:
-        url = route.request.url
-        first, self._home = self._home is None, self._home or url  # the first request is the page's own
-        if isinstance(self._answers, PageCapture):
-            found = self._recorded(self._answers.resources, route.request, first=first)
-            if found is not None:
-                await self._fulfill(route, found, self._answers.resources)
-                return
-        elif url == self._home:
-            await route.fulfill(body=self._answers, content_type="text/html; charset=utf-8")
+        Not by routes, which see neither where a redirect leads nor what a shared worker asks.
+        """
+        answers = self._answers
+        if answers is None:
             return
+        session = await browser.new_browser_cdp_session()
+
+        async def paused(event: dict[str, Any]) -> None:
+            command, answer = self._reply(event["request"], answers)
+            await _tell(session, command, {"requestId": event["requestId"], **answer})
+
+        session.on("Fetch.requestPaused", paused)
+        await session.send("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
+
+    def _reply(self, request: Mapping[str, Any], answers: PageAnswers) -> tuple[str, dict[str, Any]]:
+        """The command that answers the browser's request."""
+        method, url = request["method"], request["url"]
+        found = answers.take(method, url, _sent(request))
+        if found is not None:
+            return "Fetch.fulfillRequest", {
+                "responseCode": found.status,
+                "responseHeaders": [{"name": name, "value": value} for name, value in given_headers(found)],
+                "body": base64.b64encode(found.body).decode(),
+            }
+        asks_leave = {name.lower(): value for name, value in request["headers"].items()}
+        if method == "OPTIONS" and "access-control-request-method" in asks_leave:
+            # Nobody records what only the browser asks; whether there is an answer shows afterwards.
+            return "Fetch.fulfillRequest", {"responseCode": 204, "responseHeaders": _leave(asks_leave)}
         self.refused.append(plain(url)[:200])
         # For this reason, of all, a page that tried to leave stays as it was.
-        await route.abort("aborted")
-
-    async def _fulfill(self, route: Route, found: PageResource, resources: Sequence[PageResource]) -> None:
-        """Answers with a recorded redirect's end: the browser would follow it past every route."""
-        end = _landing(resources, found)
-        if end is not found and route.request.is_navigation_request():
-            moved = f"<script>location.replace({json.dumps(end.url)})</script>"
-            await route.fulfill(body=moved, content_type="text/html; charset=utf-8")
-            return
-        await route.fulfill(status=end.status, headers=dict(end.headers), body=end.body)
-
-    def landing(self, url: str) -> str:
-        """The address that a visit of `url` ends at: with a capture, behind its redirects."""
-        if not isinstance(self._answers, PageCapture) or not self._answers.resources:
-            return url
-        resources = self._answers.resources
-        # As a fragment is not sent, and an address may be recorded in another spelling: the first is it.
-        end = _landing(resources, resources[0])
-        return url if end is resources[0] else end.url
-
-    def _recorded(
-        self, resources: Sequence[PageResource], request: Request, *, first: bool
-    ) -> PageResource | None:
-        """The recorded answer: to the same request; the next one, where it was sent several times.
-
-        Else to one of the same path: a secret in a query was masked when it was recorded.
-        """
-        asked = [(at, each) for at, each in enumerate(resources) if each.method == request.method]
-        sent = request.post_data
-        ways = (
-            [at for at, each in asked if each.url == request.url and each.sent == sent],
-            [at for at, each in asked if each.url == request.url],
-            [at for at, each in asked if _path(each.url) == _path(request.url)],
-            [0] if first and resources else [],
-        )
-        places = next((way for way in ways if way), None)
-        if places is None:
-            return None
-        place = next((at for at in places if not self._given[at]), places[-1])
-        self._given[place] += 1
-        return resources[place]
+        return "Fetch.failRequest", {"errorReason": "Aborted"}
 
     def check_address(self, url: str) -> None:
         """Raise `StepError` of type `policy` for an address that no browser of ours opens."""
@@ -153,21 +126,34 @@ def _metadata(host: str) -> StepError:
     )
 
 
-def _landing(resources: Sequence[PageResource], found: PageResource) -> PageResource:
-    for _ in range(_MOST_REDIRECTS):
-        location = found.headers.get("location")
-        if not 300 <= found.status < 400 or location is None:
-            return found
-        address = urljoin(found.url, location)
-        then = next((each for each in resources if each.url == address), None)
-        if then is None:
-            return found
-        found = then
-    return found
+async def _tell(session: CDPSession, command: str, answer: dict[str, Any]) -> None:
+    """Sends an answer; one that the browser does not take is a failed request."""
+    try:
+        await session.send(command, answer)
+    except Error:
+        with suppress(Error):  # the page has gone on, or the browser is closed
+            await session.send(
+                "Fetch.failRequest", {"requestId": answer["requestId"], "errorReason": "Failed"}
+            )
 
 
-def _path(url: str) -> str:
-    return re.split(r"[?#]", url, maxsplit=1)[0]
+def _sent(request: Mapping[str, Any]) -> str | None:
+    """The body of a request as a HAR has it."""
+    if not request.get("hasPostData"):
+        return None
+    parts = (base64.b64decode(part.get("bytes", "")) for part in request.get("postDataEntries", ()))
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def _leave(asked: Mapping[str, str]) -> list[dict[str, str]]:
+    """The headers that let a page ask another server what it wants to."""
+    given = {
+        "access-control-allow-origin": asked.get("origin", "*"),
+        "access-control-allow-credentials": "true",
+        "access-control-allow-methods": asked["access-control-request-method"],
+        "access-control-allow-headers": asked.get("access-control-request-headers", ""),
+    }
+    return [{"name": name, "value": value} for name, value in given.items() if value]
 
 
 def plain(url: str) -> str:

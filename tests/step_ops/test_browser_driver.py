@@ -462,7 +462,7 @@ class TestClosedNetwork:
     def test_what_was_refused_is_the_hint_when_something_is_missing(self) -> None:
         page = "<script src='http://cdn.invalid/app.js?key=1'></script>"
         problem = failure(page, "#app", timeout=1.0)
-        assert "http://cdn.invalid/app.js was refused" in problem.hint
+        assert "http://cdn.invalid/app.js is not recorded, and was refused" in problem.hint
 
     def test_the_page_of_a_fixture_shows_the_clock_of_the_fixture(self, tmp_path: Path) -> None:
         page = "<p id=a>x</p><script>a.id = new Date().toISOString().slice(0, 19)</script>"
