@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,38 +16,44 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024  # of the file that holds a sensitive input
 
 
-def given_inputs(runbook: "LoadedRunbook", items: Sequence[str]) -> dict[str, Any]:
-    """The values that `items`, such as `limit=10`, give.
+def given_inputs(specs: Mapping[str, Any], items: Sequence[str]) -> dict[str, Any]:
+    """The values that `items`, such as `limit=10`, give to the inputs that `specs` tell the type of.
 
-    A sensitive input comes from a file (`x=@FILE`), from stdin (`x=@-`), or is asked for at a terminal.
-    Raises `Stop` or `InputError`.
+    A sensitive input comes from a file (`x=@FILE`) or from stdin (`x=@-`). Raises `Stop` or `InputError`.
     """
     from runbook_factory.inputs import from_text
-    from runbook_factory.sealed_inputs import sensitive_names
 
-    sensitive = sensitive_names(runbook)
     given: dict[str, Any] = {}
     for item in items:
         name, equals, text = item.partition("=")
         if not equals:
             raise Stop(f"-i {item} is not NAME=VALUE")
-        if name in sensitive:
+        spec = specs.get(name, {})
+        if spec.get("sensitive"):
             given[name] = _kept_apart(name, text)
-            continue
-        spec = runbook.runbook.inputs.get(name)
-        given[name] = from_text(name, spec.type if spec else "string", text)
-    for name in _missing(runbook, sensitive - given.keys()):
-        given[name] = typer.prompt(name, hide_input=True, err=True)
+        else:
+            given[name] = from_text(name, spec.get("type", "string"), text)
     return given
 
 
-def _missing(runbook: "LoadedRunbook", names: frozenset[str]) -> Iterator[str]:
-    """The sensitive inputs that nobody gave, where somebody can be asked."""
+def specs_of(runbook: "LoadedRunbook") -> dict[str, Any]:
+    """The type of each declared input, and whether it is sensitive; as the service tells it, too."""
+    return {
+        name: {"type": spec.type, "sensitive": spec.sensitive}
+        for name, spec in runbook.runbook.inputs.items()
+    }
+
+
+def asked_inputs(runbook: "LoadedRunbook", given: Collection[str]) -> dict[str, str]:
+    """The sensitive inputs that nobody gave, asked for at the terminal, where there is one."""
     if not sys.stdin.isatty():
-        return
-    for name, spec in runbook.runbook.inputs.items():
-        if name in names and spec.is_required and name not in os.environ:
-            yield name
+        return {}
+    missing = [
+        name
+        for name, spec in runbook.runbook.inputs.items()
+        if spec.sensitive and spec.is_required and name not in given and name not in os.environ
+    ]
+    return {name: typer.prompt(name, hide_input=True, err=True) for name in missing}
 
 
 def _kept_apart(name: str, text: str) -> str:

@@ -13,6 +13,7 @@ from cli.commands import (
     exec_,
     graph,
     init,
+    keys,
     ls,
     pack,
     replay,
@@ -55,6 +56,7 @@ app.add_typer(pack.app, name="pack")
 app.command("serve")(serve.serve)
 app.add_typer(token.app, name="token")
 app.add_typer(audit.app, name="audit")
+app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cli.errors import Exit, Stop
+from cli.inputs import given_inputs
 from cli.reporters.progress import Progress, kpi_lines
 from cli.reporters.style import paint, plain, tick
 from runbook_defs.execution import KpiResult, StepFinished, StepRecord, StepStatus
@@ -19,17 +20,11 @@ _RUNNING = {StepStatus.RUNNING, StepStatus.UNKNOWN}
 
 def run_there(url: str, runbook_id: str, inputs: Sequence[str], deny: Sequence[str]) -> None:
     """Runs the runbook on the service at `url`; exits as `rb run` does. Raises `RemoteError`."""
-    from runbook_factory.inputs import from_text
     from runbook_service.remote import Remote
 
     remote = Remote.at(url)
     runbook = remote.runbook(runbook_id)
-    given = {}
-    for item in inputs:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise Stop(f"-i {item} is not NAME=VALUE")
-        given[name] = from_text(name, runbook["inputs"].get(name, {}).get("type", "string"), text)
+    given = given_inputs(runbook["inputs"], inputs)
     execution = remote.execute(runbook_id, inputs=given, deny=list(deny))
     ended = _follow(remote, execution, [step["id"] for step in runbook["steps"]])
     for line in kpi_lines(_kpi(kpi) for kpi in ended.get("kpis", ())):

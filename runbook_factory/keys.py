@@ -7,7 +7,7 @@ from pathlib import Path
 from runbook_factory.project import Project, ProjectError
 
 VARIABLE = "RUNBOOK_KEY"
-PREVIOUS = "RUNBOOK_KEY_PREVIOUS"
+PREVIOUS_VARIABLE = "RUNBOOK_KEY_PREVIOUS"
 MIN_CHARACTERS = 32
 
 
@@ -31,8 +31,8 @@ def deployment_key(project: Project) -> bytes:
 
 def previous_keys() -> list[bytes]:
     """The keys of before, with commas between them in RUNBOOK_KEY_PREVIOUS: they open, and seal nothing."""
-    named = os.environ.get(PREVIOUS, "")
-    return [_checked(PREVIOUS, key.strip()) for key in named.split(",") if key.strip()]
+    named = os.environ.get(PREVIOUS_VARIABLE, "")
+    return [_checked(PREVIOUS_VARIABLE, key.strip()) for key in named.split(",") if key.strip()]
 
 
 def _checked(variable: str, key: str) -> bytes:

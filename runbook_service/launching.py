@@ -4,7 +4,7 @@ The only module that uses Dagster's private way from a request to a run.
 """
 
 import asyncio
-import hashlib
+import hmac
 import json
 import subprocess
 import sys
@@ -24,9 +24,11 @@ from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine
 from runbook_factory.inputs import InputError, resolve_inputs
 from runbook_factory.jobs import job_name
+from runbook_factory.keys import deployment_key
 from runbook_factory.opening import actor_tags
 from runbook_factory.project import Project
 from runbook_factory.request import RunRequest
+from runbook_factory.sealed_inputs import erase_inputs, seal_inputs, split_inputs
 from runbook_service.dagster_process import dagster_environment
 from runbook_service.identities.identity import Identity
 
@@ -53,9 +55,13 @@ class Wanted:
 
     @property
     def digest(self) -> bytes:
-        """Names what is asked for: another request under the same key is refused."""
+        """Names what is asked for: another request under the same key is refused.
+
+        Keyed, as it is stored: nobody can try which sensitive input it was made with.
+        """
         parts = {"runbook": self.runbook.id, "inputs": dict(self.inputs), "deny": list(self.deny)}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+        key = deployment_key(self.runbook.project)
+        return hmac.digest(key, json.dumps(parts, sort_keys=True).encode(), "sha256")
 
 
 def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity) -> str:
@@ -69,7 +75,11 @@ def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity)
         known = _reserve(wanted, identity, execution_id)
         if known is not None:
             return known
-    request = RunRequest(inputs=wanted.inputs, deny=wanted.deny)
+    inputs, hidden = split_inputs(wanted.runbook, wanted.inputs)
+    project = wanted.runbook.project
+    # Not in the run config: Dagster stores and shows it.
+    seal_inputs(engine(project), project, execution_id, hidden)
+    request = RunRequest(inputs=inputs, deny=wanted.deny)
     job = job_name(wanted.runbook.id)
     params = ExecutionParams(
         selector=JobSubsetSelector(
@@ -85,6 +95,7 @@ def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity)
     try:
         asyncio.run(do_launch(SimpleNamespace(context=context), params))  # type: ignore[arg-type]
     except UserFacingGraphQLError as error:
+        erase_inputs(engine(project), execution_id)
         message = getattr(error.error, "message", None) or type(error.error).__name__
         raise LaunchError("not_launched", f"Dagster refused the run: {str(message)[:500]}") from None
     return execution_id

@@ -48,6 +48,22 @@ steps:
 """
 
 
+GUARDED = """
+id: guarded
+name: Guarded
+version: 1.0.0
+owner: tests
+legal_basis: none needed
+inputs:
+  customer: {{type: string, sensitive: true}}
+steps:
+  - id: fetch
+    type: data_fetch
+    inputs: {{source_url: "{url}/a", headers: {{X-Customer: "${{customer}}"}}}}
+    outputs: {{n: "$.n"}}
+"""
+
+
 @dataclass
 class Running:
     """The running service and ways to ask it."""
@@ -96,6 +112,9 @@ def service(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             path = root / "runbooks" / runbook / "runbook.yaml"
             path.parent.mkdir(parents=True)
             path.write_text(QUICK.format(id=runbook, url=world.url, seconds=seconds))
+        guarded = root / "runbooks" / "guarded" / "runbook.yaml"
+        guarded.parent.mkdir()
+        guarded.write_text(GUARDED.format(url=world.url))
         for name in ("dagster.yaml", "workspace.yaml"):
             (root / name).write_text((Path(__file__).resolve().parents[1] / name).read_text())
         make_ready(project)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.errors import Exit, Stop
-from cli.inputs import given_inputs
+from cli.inputs import asked_inputs, given_inputs, specs_of
 from cli.loading import load
 from cli.reporters.style import paint, plain
 
@@ -45,7 +45,8 @@ def run(
     for name in deny:
         if name not in known:
             raise Stop(f"{runbook_id} has no assumption {name!r}", hint=f"there are: {', '.join(known)}")
-    given = given_inputs(runbook, inputs)
+    given = given_inputs(specs_of(runbook), inputs)
+    given |= asked_inputs(runbook, given)
     resolve_inputs(runbook, given)
     request = RunRequest(inputs=given, deny=tuple(deny))
     record: ExecutionRecord | None = None

@@ -230,7 +230,9 @@ def _not_built(subject: Subject) -> None:
         subject.add(Code.NOT_BUILT, location, "'overlap: queue' is not built yet", hint=hint)
     inputs = subject.data.get("inputs")
     for name, spec in (inputs if isinstance(inputs, dict) else {}).items():
-        if isinstance(spec, dict) and spec.get("sensitive") is True:
-            hint = "inputs are stored and shown as they are; a secret goes in as ${secret('NAME')}"
-            place = ("inputs", name, "sensitive")
-            subject.add(Code.NOT_BUILT, place, "'sensitive: true' is not built yet", hint=hint)
+        if not isinstance(spec, dict) or spec.get("sensitive") is not True:
+            continue
+        if isinstance(spec.get("type"), str) and spec["type"] != "string":
+            message = f"'sensitive: true' is not built yet for an input of type {spec['type']}"
+            hint = "make it a string: what is masked is found by its text"
+            subject.add(Code.NOT_BUILT, ("inputs", name, "sensitive"), message, hint=hint)

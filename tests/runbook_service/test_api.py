@@ -1,13 +1,19 @@
 """The runbook API over REST and GraphQL: good requests, bad ones, and the same one twice."""
 
+import hashlib
+import json
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from dagster_graphql import DagsterGraphQLClient
+from sqlalchemy import text
 
+from runbook_factory import database
 from tests.served import Running
 
 
@@ -81,6 +87,39 @@ def test_one_key_is_one_execution(running: Running) -> None:
     assert other.json()["error"]["code"] == "key_used"
     theirs = running.ask("POST", "/api/runbooks/execute", "operator", json=body, headers=key)
     assert theirs.json()["id"] != first.json()["id"]
+
+
+def test_a_sensitive_input_reaches_the_world_and_no_reader(running: Running) -> None:
+    value = f"canary-{uuid4()}"
+    answer = running.execute("guarded", inputs={"customer": value}, wait=True)
+    found = answer.json()
+    assert found["status"] == "success", found
+    assert any(asked.headers.get("x-customer") == value for asked in running.world.asked)
+    assert found["inputs"]["customer"].startswith("secret:customer#")
+    query = '{{ runOrError(runId: "{}") {{ ... on Run {{ runConfigYaml }} }} }}'.format(found["id"])
+    shown = [answer.text, json.dumps(running.graphql(query))]
+    for path in ("", "/events", "/artifacts"):
+        shown.append(running.ask("GET", f"/api/executions/{found['id']}{path}").text)
+    replay = running.ask("POST", f"/api/executions/{found['id']}/replay")
+    assert replay.json()["replay"]["verdict"] == "verified"
+    assert all(value not in text for text in [*shown, replay.text])
+    for wrong in ("short", 4711):
+        refused = running.execute("guarded", inputs={"customer": wrong})
+        assert refused.status_code in {400, 422}, refused.text
+        assert refused.json()["error"]["code"] == "bad_inputs"
+
+
+def test_a_key_stands_for_a_sensitive_input_without_telling_it(running: Running) -> None:
+    body = {"runbook_id": "guarded", "inputs": {"customer": "canary-of-the-key"}}
+    ask = partial(running.ask, "POST", "/api/runbooks/execute", headers={"Idempotency-Key": "guarded-1"})
+    first = ask(json=body)
+    assert ask(json=body).json()["id"] == first.json()["id"]
+    assert ask(json={**body, "inputs": {"customer": "canary-of-another"}}).status_code == 409
+    plain = {"runbook": "guarded", "inputs": body["inputs"], "deny": []}
+    guess = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).digest()
+    with database.engine(running.project).connect() as connection:
+        stored = {bytes(row[0]) for row in connection.execute(text("SELECT digest FROM runbook.requests"))}
+    assert stored and guess not in stored
 
 
 def test_a_long_execution_is_cancelled(running: Running) -> None:
