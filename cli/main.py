@@ -7,6 +7,7 @@ import typer
 
 from cli.commands import (
     audit,
+    baseline,
     db,
     diff,
     doctor,
@@ -24,6 +25,7 @@ from cli.commands import (
     test,
     token,
     validate,
+    worker,
 )
 from cli.errors import boundary
 
@@ -53,7 +55,9 @@ app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)
 app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(exec_.exec_)
 app.add_typer(pack.app, name="pack")
+app.add_typer(baseline.app, name="baseline")
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.add_typer(token.app, name="token")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

@@ -3,23 +3,42 @@
 A contract with dagster-postgres, private in parts: see tests/runbook_factory/test_dagster_contract.py.
 """
 
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
+import sqlalchemy
 from dagster import EventLogEntry, Field
-from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, PIPELINE_EVENTS
+from dagster._core.storage.event_log.base import EventLogConnection
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from sqlalchemy import Text, cast, func, select
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
+from sqlalchemy.exc import SQLAlchemyError
 
-from runbook_factory.database import as_text, database_url
+from runbook_factory.database import as_text, database_url, engine
 from runbook_factory.project import find_project
+from runbook_factory.recorder import patiently
 
-CHANNEL = "run_events"
+WAITS_SECONDS = 0.05  # how long an event may wait for others to be written with
 
 
-class OneStatementEventLog(PostgresEventLogStorage):
-    """Stores an event and tells its listeners in one statement, where the stock class takes two."""
+class BufferedEventLog(PostgresEventLogStorage):
+    """Writes the events of a moment in one statement, where the stock class takes two for each.
+
+    One by which a run begins or ends is written at once, and all before it. Nobody is notified: Dagster
+    looks for new events in intervals, and progress is told by the record.
+    """
+
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url, should_autocreate_tables=False)
+        self._rows: list[dict[str, Any]] = []
+        self._lock = threading.Lock()  # of the rows
+        self._writing = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores `event`; those of assets go the stock way, which has more to do for them."""
@@ -27,19 +46,82 @@ class OneStatementEventLog(PostgresEventLogStorage):
         if kind in ASSET_EVENTS or kind in ASSET_CHECK_EVENTS:
             super().store_event(event)
             return
-        table = SqlEventLogStorageTable.c
-        stored = self.prepare_insert_event(event).returning(table.run_id, table.id).cte("stored")
-        name = stored.c.run_id + "_" + cast(stored.c.id, Text)
+        with self._lock:
+            self._rows.append(self._event_to_row(event))
+            if kind not in PIPELINE_EVENTS and self._timer is None:
+                self._timer = threading.Timer(WAITS_SECONDS, _flush, [weakref.ref(self)])
+                self._timer.daemon = True
+                self._timer.start()
+        if kind in PIPELINE_EVENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits, in its order."""
+        with self._writing:
+            with self._lock:
+                rows, self._rows = self._rows, []
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+            if not rows:
+                return
+            try:
+                patiently(lambda: self._write(rows))
+            except Exception:
+                with self._lock:  # to be tried again with the next
+                    self._rows = rows + self._rows
+                raise
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
         with self._connect() as connection:
-            connection.execute(select(func.pg_notify(CHANNEL, name)))
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+
+    def get_records_for_run(self, *args: Any, **named: Any) -> EventLogConnection:
+        """The events of a run, those that wait here among them."""
+        self.flush()
+        return super().get_records_for_run(*args, **named)
+
+    def dispose(self) -> None:
+        """Writes what waits, and ends."""
+        self.flush()
+        super().dispose()
+
+
+def _flush(storage: "weakref.ref[BufferedEventLog]") -> None:
+    found = storage()
+    if found is not None:
+        with suppress(SQLAlchemyError):  # of a database that is away, the end of the run will tell
+            found.flush()
+
+
+class KnownRunStorage(PostgresRunStorage):
+    """Asks once which columns the tables have, where the stock class asks for every run read or written."""
+
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url)
+        self.has_run_stats_index_cols: Callable[[], bool] = cache(super().has_run_stats_index_cols)
+        self.has_backfill_id_column: Callable[[], bool] = cache(super().has_backfill_id_column)
 
 
 class RunbookStorage(DagsterPostgresStorage):
-    """Runs, events and schedules in the database of the project, embedded or named."""
+    """Runs, events and schedules in the database of the project, embedded or named.
 
-    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+    They share the process's pool: by default each event opens a connection of its own, and pooled, each
+    of the three keeps some.
+    """
+
+    def __init__(
+        self,
+        postgres_url: str,
+        inst_data: ConfigurableClassData | None = None,
+        *,
+        pooled: sqlalchemy.Engine,
+    ) -> None:
         super().__init__(postgres_url, inst_data=inst_data)
-        self._event_log_storage = OneStatementEventLog(postgres_url, should_autocreate_tables=False)
+        self._run_storage = KnownRunStorage(postgres_url)
+        self._event_log_storage = BufferedEventLog(postgres_url)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage._engine = pooled
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
@@ -51,4 +133,5 @@ class RunbookStorage(DagsterPostgresStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> "RunbookStorage":
         """The storage for a `dagster.yaml`."""
-        return cls(as_text(database_url(find_project())), inst_data)
+        project = find_project()
+        return cls(as_text(database_url(project)), inst_data, pooled=engine(project))

@@ -59,13 +59,20 @@ def as_text(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
+_pool = {"pool_size": 2, "max_overflow": 30}
+
+
+def keep_to_connections(most: int) -> None:
+    """Lets this process have so many connections at most; before it has any."""
+    _pool.update(pool_size=most, max_overflow=0)
+
+
 @cache
 def engine(project: Project) -> Engine:
-    """The process's engine on the project's database, with a small pool."""
+    """The process's engine on the project's database: one pool, for the record and for Dagster's tables."""
     return sqlalchemy.create_engine(
         database_url(project),
-        pool_size=2,
-        max_overflow=30,
+        **_pool,
         pool_pre_ping=False,
         connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "runbook"},
         isolation_level="AUTOCOMMIT",

@@ -149,12 +149,13 @@ def _reason(error: BaseException) -> str:
 def _settle(context: PlanExecutionContext, execution: Execution, *, reason: str = "") -> None:
     """Writes the verdict; a missed KPI fails the Dagster run although every step is green."""
     record = execution.finish(reason=reason)
-    tags = {"runbook/status": record.status.value}
-    if record.reason:
-        tags["runbook/reason"] = record.reason[:400]
+    tags = {}
+    if record.status is not Status.SUCCESS:  # which Dagster's own status says
+        tags = {"runbook/status": record.status.value, "runbook/reason": record.reason[:400]}
     if record.replay:
         tags["runbook/replay"] = str(record.replay["verdict"])
-    context.instance.add_run_tags(context.run_id, tags)
+    if tags:
+        context.instance.add_run_tags(context.run_id, tags)
     report_kpis(context.instance, record, job=context.job_name)
     if not reason and record.status is not Status.SUCCESS:
         raise RunbookFailed(record.reason)

@@ -24,23 +24,20 @@ SETTINGS: Mapping[str, Any] = {
         "module": "dagster._core.storage.noop_compute_log_manager",
         "class": "NoOpComputeLogManager",
     },
-    # The queue would leave a launched run waiting for ever where no daemon runs.
-    "run_coordinator": {
-        "module": "dagster._core.run_coordinator",
-        "class": "DefaultRunCoordinator",
-    },
+    # Launched runs wait in our queue for a worker. Dagster's own would need the daemon, and a process per run.
+    "run_coordinator": {"module": "runbook_service.launcher", "class": "QueueCoordinator"},
+    "run_launcher": {"module": "runbook_service.launcher", "class": "QueueLauncher"},
     "python_logs": {"python_log_level": "INFO"},
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
 }
 
-# One connection held open per storage, more while several steps log at once.
-POOL_RECYCLE_SECONDS = 3600
-POOL_OVERFLOW = 20
 
+def stored_instance(project: Project, *, settles: bool = True) -> DagsterInstance:
+    """The instance whose runs are in the database; raises `DatabaseError` when that is away.
 
-def stored_instance(project: Project) -> DagsterInstance:
-    """The instance whose runs are in the database; raises `DatabaseError` when that is away."""
+    Unless it `settles` nothing, it first ends the runs of executions whose process was lost.
+    """
     home = project.state_folder() / "dagster"
     home.mkdir(exist_ok=True)
     own = (project.root / "dagster.yaml").is_file()
@@ -53,17 +50,14 @@ def stored_instance(project: Project) -> DagsterInstance:
         # Asked first: Dagster would try for seconds, and log each time.
         engine(project).connect().close()
         instance = DagsterInstance.from_ref(ref)
-        # Pooled engines: by default each event opens a connection of its own.
-        instance.optimize_for_webserver(
-            statement_timeout=30_000, pool_recycle=POOL_RECYCLE_SECONDS, max_overflow=POOL_OVERFLOW
-        )
         schema.ensure(engine(project))
-        _end_lost_runs(project, instance)
+        if settles:
+            end_lost_runs(project, instance)
     return instance
 
 
-def _end_lost_runs(project: Project, instance: DagsterInstance) -> None:
-    """Ends the Dagster runs of executions whose process was lost."""
+def end_lost_runs(project: Project, instance: DagsterInstance) -> None:
+    """Gives executions whose process was lost their verdict, and ends their Dagster runs."""
     settle_lost(engine(project))
     open_runs = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
     lost = lost_executions(engine(project), [run.run_id for run in open_runs])

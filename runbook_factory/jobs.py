@@ -41,6 +41,8 @@ from step_ops.gate import Mode
 _MODE = Enum("RunbookMode", [EnumValue(mode.value) for mode in Mode if mode is not Mode.BACKTEST])
 _ANY_MODE = Enum("AnyRunbookMode", [EnumValue(mode.value) for mode in Mode])
 
+DIGEST_TAG = "runbook/definition"  # of a run: which definition it was launched with
+
 _CONFIG_TYPES: dict[str, Any] = {
     "string": str,
     "integer": int,
@@ -99,7 +101,7 @@ def build_job(runbook: LoadedRunbook, *, backtests: bool = False) -> JobDefiniti
         # the project that it is merged into, perhaps a data warehouse, and fail with it.
         resource_defs={"io_manager": mem_io_manager},
         metadata=_job_metadata(runbook),
-        tags={"runbook/id": runbook.id, "runbook/version": model.version},
+        tags={"runbook/id": runbook.id, "runbook/version": model.version, DIGEST_TAG: runbook.digest},
     )
 
 

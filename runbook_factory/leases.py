@@ -10,9 +10,13 @@ from contextlib import suppress
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from runbook_factory.audit.lost import note_lost
+
 LOST = "the process that ran it was lost"
 
 _TAKE = text("SELECT pg_advisory_lock(hashtextextended(:id, 0))")
+
+_GIVE = text("SELECT pg_advisory_unlock(hashtextextended(:id, 0))")
 
 _LOST = text(
     """
@@ -21,17 +25,21 @@ _LOST = text(
     """
 )
 
-# A new fence shuts out a process that comes back: what it writes then changes nothing.
+# A new fence shuts out a process that comes back: what it writes then changes nothing. The status is
+# asked once more: by now another process may have settled it, or its own may have ended it.
 _SETTLE = text(
     """
-    WITH steps AS (
+    WITH settled AS (
+        UPDATE runbook.runbook_executions SET
+            status = 'failure', completed_at = clock_timestamp(),
+            metadata = metadata || jsonb_build_object('reason', CAST(:reason AS TEXT))
+        WHERE id = ANY(:ids) AND status = 'running'
+        RETURNING id
+    ), steps AS (
         UPDATE runbook.runbook_step_logs SET status = 'unknown', fence = -1
-        WHERE execution_id = ANY(:ids) AND status = 'running'
+        WHERE execution_id IN (SELECT id FROM settled) AND status = 'running'
     )
-    UPDATE runbook.runbook_executions SET
-        status = 'failure', completed_at = clock_timestamp(),
-        metadata = metadata || jsonb_build_object('reason', CAST(:reason AS TEXT))
-    WHERE id = ANY(:ids)
+    SELECT id FROM settled
     """
 )
 
@@ -47,25 +55,30 @@ class Lease:
     """Held while an execution runs in this process."""
 
     def __init__(self, engine: Engine, execution_id: str) -> None:
+        self._id = execution_id
         self._connection: Connection = engine.connect()
         self._connection.execute(_TAKE, {"id": execution_id})
 
     def release(self) -> None:
         """Gives the lease up; a database that is away has done so already."""
         with suppress(DBAPIError):
-            self._connection.invalidate()
+            try:
+                self._connection.execute(_GIVE, {"id": self._id})
+            except DBAPIError:
+                self._connection.invalidate()
             self._connection.close()
 
 
 def settle_lost(engine: Engine) -> None:
-    """Gives every running execution without a process its verdict: a failure.
+    """Gives every running execution without a process its verdict, a failure, and notes its end.
 
     What the steps that were running did cannot be known, and is not guessed.
     """
     with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
         lost = list(connection.execute(_LOST).scalars())
         if lost:
-            connection.execute(_SETTLE, {"ids": lost, "reason": LOST})
+            settled = connection.execute(_SETTLE, {"ids": lost, "reason": LOST}).scalars().all()
+            note_lost(connection, settled)
 
 
 def lost_executions(engine: Engine, execution_ids: Sequence[str]) -> set[str]:

@@ -77,7 +77,6 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         start = _start(runbook, request, run.run_id, redactor)
     except (InputError, CassetteError, StepError, NotReplayable, NoSuchExecution, SealingError) as error:
         why = error.message
-    note_started(runbook, run.run_id, request, actor=actor, inputs=start.inputs)
     with reachable():
         lease = Lease(engine(runbook.project), run.run_id) if recorded else None
         recorder.begin(
@@ -92,6 +91,7 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
             },
             parent=start.original.id if start.original else None,
         )
+    note_started(runbook, run.run_id, request, actor=actor, inputs=start.inputs)
     execution = Execution(
         id=run.run_id,
         runbook=runbook,

@@ -45,7 +45,9 @@ _BEGIN = text(
     VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
          CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSON),
          CAST(:environment AS JSONB), :parent, :format)
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id
+        WHERE runbook_executions.metadata->>'began' = EXCLUDED.metadata->>'began'
+    RETURNING id
     """
 )
 
@@ -99,6 +101,10 @@ _KEEP = text(
 )
 
 
+class AlreadyBegun(Exception):
+    """Another process has begun the execution: what it does must not be done twice."""
+
+
 class Recorder:
     """Writes one execution. Every write can be repeated, so that a short outage loses nothing.
 
@@ -125,9 +131,12 @@ class Recorder:
         metadata: Mapping[str, Any],
         parent: str | None = None,
     ) -> None:
-        """Notes that the execution runs, by whom, on what definition and inputs."""
+        """Notes that the execution runs, by whom, on what definition and inputs.
+
+        Raises `AlreadyBegun` when that was noted before, and not by this recorder.
+        """
         files = {name: self.keep(data)[0] for name, data in runbook.files.items()}
-        self._write(
+        begun = self._write(
             _BEGIN,
             actor_id=actor.id,
             actor=actor.name,
@@ -137,13 +146,15 @@ class Recorder:
             text=runbook.text,
             files=json.dumps(files),
             version=runbook.runbook.version,
-            metadata=self._json(metadata),
+            metadata=self._json({**metadata, "began": str(self._fence)}),
             mode=mode,
             inputs=self._json(inputs),
             environment=json.dumps(fingerprint()),
             parent=parent,
             format=schema.FORMAT_VERSION,
         )
+        if begun == 0:
+            raise AlreadyBegun(f"the execution {self._id} was begun by another process")
 
     def clean(self, step: StepRecord) -> StepRecord:
         """The record with secrets replaced by their pseudonyms; nothing else is stored or shown."""
@@ -233,16 +244,17 @@ class Recorder:
     def _json(self, value: Any) -> str:
         return _json(self._redactor.data(value))
 
-    def _write(self, statement: TextClause, **values: Any) -> None:
+    def _write(self, statement: TextClause, **values: Any) -> int | None:
+        """The number of rows written; None without an engine."""
         engine = self._engine
         if engine is None:
-            return
+            return None
 
-        def write() -> None:
+        def write() -> int:
             with engine.connect() as connection:
-                connection.execute(statement, {"id": self._id, **values})
+                return connection.execute(statement, {"id": self._id, **values}).rowcount
 
-        patiently(write)
+        return patiently(write)
 
 
 def _json(value: Any) -> str:

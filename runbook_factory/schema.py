@@ -4,13 +4,18 @@ from functools import cache
 
 from sqlalchemy import Engine, text
 
-HEAD = "005"
+HEAD = "006"
 FORMAT_VERSION = 2
 _LOCK = 7_305_001  # any number of ours: two processes that start at once must not both migrate
 
 
 class NewerSchema(Exception):
     """The database was written by a newer version of this program."""
+
+    def __init__(self, revision: str | None) -> None:
+        self.message = f"the database is of a newer version of this program: its tables are at {revision}"
+        self.hint = f"start that version, or restore a backup of before: this one knows them up to {HEAD}"
+        super().__init__(self.message)
 
 
 @cache
@@ -35,8 +40,8 @@ def _upgrade(engine: Engine) -> None:
         config.attributes["connection"] = connection
         try:
             alembic.command.upgrade(config, "head")
-        except alembic.util.CommandError as error:
-            raise NewerSchema(f"the tables are of a newer version of this program: {error}") from None
+        except alembic.util.CommandError:
+            raise NewerSchema(revision(engine)) from None
 
 
 def revision(engine: Engine) -> str | None:

@@ -147,7 +147,7 @@ class Service:
         _need(identity, Right.CANCEL)
         if found["status"] != RUNNING:
             raise LaunchError("not_running", f"the execution is not running: it ended as {found['status']}")
-        if not self.instance.run_launcher.terminate(found["id"]):
+        if not self.instance.run_coordinator.cancel_run(found["id"]):
             raise LaunchError("not_cancelled", "the run could not be told to stop: it may just have ended")
         return str(found["id"])
 

@@ -1,9 +1,11 @@
 """The service as one process that people start: web server, Dagster's daemon, embedded database."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from socket import create_server, socket
@@ -27,6 +29,9 @@ from runbook_service.progress import Progress
 from runbook_service.service import Service
 from runbook_service.web.context import RunbookProcessContext
 from runbook_service.web.server import RunbookWebserver
+from runbook_service.workers.worker import check_slots
+
+STOP_SECONDS = 30  # for what runs beside the service: a worker ends the runs that it has
 
 WORKSPACE = """load_from:
   - python_module:
@@ -88,11 +93,21 @@ def application(project: Project) -> Iterator[Starlette]:
             progress.stop()
 
 
-def serve(project: Project, address: Address, *, ready: Callable[[], None], daemon: bool = True) -> None:
-    """Serves until it is told to stop; `ready` is called when it answers."""
+def serve(
+    project: Project, address: Address, *, ready: Callable[[], None], daemon: bool = True, slots: int = 0
+) -> None:
+    """Serves until it is told to stop; `ready` is called when it answers.
+
+    Runs are executed by a worker with so many `slots`, or by workers elsewhere.
+    """
+    if slots:
+        check_slots(project, slots)
+    # Once it has stopped, uvicorn sends itself the signal again: what runs beside must be ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with (
         application(project) as app,
         _daemon(project) if daemon else nullcontext(),
+        worker_beside(project, slots) if slots else nullcontext(),
         _delivery(project),
     ):
         config = uvicorn.Config(
@@ -133,24 +148,33 @@ def _delivery(project: Project) -> Iterator[None]:
         thread.stop()
 
 
-@contextmanager
-def _daemon(project: Project) -> Iterator[None]:
+def _daemon(project: Project) -> AbstractContextManager[None]:
     """Dagster's daemon, which runs schedules."""
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(_workspace(project))]
-    with subprocess.Popen(  # noqa: S603 - Dagster's own program
-        command,
+    return _beside(project, ["dagster._daemon", "run", "-w", str(_workspace(project))], quiet=True)
+
+
+def worker_beside(project: Project, slots: int) -> AbstractContextManager[None]:
+    """A worker of its own process, as long as this one is at it."""
+    return _beside(project, ["runbook_service.workers", str(slots)])
+
+
+@contextmanager
+def _beside(project: Project, arguments: list[str], *, quiet: bool = False) -> Iterator[None]:
+    """A program that runs as long as the service does."""
+    with subprocess.Popen(  # noqa: S603 - Dagster's own program, and ours
+        [sys.executable, "-m", "runbook_service.beside", str(os.getpid()), *arguments],
         cwd=project.root,
         env=dict(dagster_environment(project)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if quiet else None,
     ) as process:
         try:
             yield
         finally:
             process.terminate()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
 

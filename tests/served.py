@@ -19,7 +19,7 @@ from runbook_factory.opening import make_ready
 from runbook_factory.project import Project
 from runbook_service.identities.roles import Role
 from runbook_service.identities.tokens import create_token
-from runbook_service.serving import application
+from runbook_service.serving import application, worker_beside
 from tests.scripted import Says, Server, scripted
 
 TESTS = Actor(id="7f1de2a1-0000-4000-8000-000000000000", name="tests")
@@ -124,6 +124,7 @@ def service(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             service.tokens[role.value] = create_token(engine, role.value, role, by=TESTS)[1]
         limited = create_token(engine, "limited", Role.OPERATOR, by=TESTS, runbooks=("quick",))[1]
         service.tokens["limited"] = limited
+        stack.enter_context(worker_beside(project, slots=2))
         app = stack.enter_context(application(project))
         service.url = stack.enter_context(_served(app))
         patched.undo()

@@ -8,6 +8,9 @@ from cli.reporters.style import paint
 def serve(
     host: str = typer.Option("127.0.0.1", "--host", help="The address to listen at; 0.0.0.0 for all."),
     port: int = typer.Option(8080, "--port", "-p", min=1, max=65535, help="The port to listen at."),
+    slots: int = typer.Option(
+        4, "--slots", "-s", min=0, max=1000, help="How many runs at a time; 0 leaves them to `rb worker`."
+    ),
     daemon: bool = typer.Option(True, "--daemon/--no-daemon", help="Run schedules here, too."),
 ) -> None:
     """Serve Dagster's web UI and GraphQL, and the runbook API, until Ctrl-C."""
@@ -26,4 +29,4 @@ def serve(
         shown = "localhost" if host in {"127.0.0.1", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
         print(f"serving on http://{shown}:{port}", flush=True)
 
-    serve(project, address, ready=ready, daemon=daemon)
+    serve(project, address, ready=ready, daemon=daemon, slots=slots)

@@ -75,30 +75,63 @@ def test_a_missing_database_is_one_sentence(workshop: Workshop, monkeypatch: pyt
     assert "hunter2" not in caught.value.message
 
 
-def test_an_event_is_stored_and_told_of_in_one_statement(workshop: Workshop, postgres: str) -> None:
-    import select
-    from contextlib import closing
-
-    import psycopg2
+def test_the_events_of_a_moment_are_stored_in_one_statement(workshop: Workshop) -> None:
     from sqlalchemy import event
 
     simple(workshop)
     statements: list[str] = []
-    with closing(psycopg2.connect(postgres)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("LISTEN run_events")
-        with stored_instance(workshop.project) as instance:
-            storage = instance._event_storage._engine  # type: ignore[attr-defined]
-            event.listen(storage, "before_cursor_execute", lambda *args: statements.append(args[2]))
-            job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
-            run = instance.create_run_for_job(job)
-            instance.report_engine_event("hello", run)
-            stored = instance.all_logs(run.run_id)
-        while not connection.notifies and select.select([connection], [], [], 10)[0]:
-            connection.poll()
-        told = [note.payload for note in connection.notifies]
-    writes = [statement for statement in statements if "INSERT" in statement or "NOTIFY" in statement]
-    assert len(writes) == 1
-    assert [entry.dagster_event.message for entry in stored if entry.dagster_event] == ["hello"]
-    assert any(note.startswith(run.run_id) for note in told)
+    with stored_instance(workshop.project) as instance:
+        storage = instance._event_storage._engine  # type: ignore[attr-defined]
+        job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
+        run = instance.create_run_for_job(job)
+        event.listen(storage, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        for word in ("one", "two", "three"):
+            instance.report_engine_event(word, run)
+        stored = instance.all_logs(run.run_id)
+    assert len([each for each in statements if "INSERT INTO event_logs" in each]) == 1
+    assert [entry.dagster_event.message for entry in stored if entry.dagster_event] == ["one", "two", "three"]
+
+
+def test_events_that_wait_are_stored_without_being_asked_for(workshop: Workshop) -> None:
+    import time
+
+    from sqlalchemy import text
+
+    simple(workshop)
+    with stored_instance(workshop.project) as instance:
+        job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
+        run = instance.create_run_for_job(job)
+        instance.report_engine_event("hello", run)
+        count = text("SELECT count(*) FROM event_logs WHERE run_id = :run")
+        deadline = time.monotonic() + 10
+        with database.engine(workshop.project).connect() as connection:
+            while connection.scalar(count, {"run": run.run_id}) == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+
+def test_what_could_not_be_stored_is_stored_with_the_next(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    from runbook_factory import recorder
+
+    simple(workshop)
+    monkeypatch.setattr(recorder, "RETRY_SECONDS", ())
+    with stored_instance(workshop.project) as instance:
+        job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
+        run = instance.create_run_for_job(job)
+        storage = instance._event_storage
+        with monkeypatch.context() as away:
+
+            def refuse(rows: object) -> None:
+                raise OperationalError("INSERT", None, Exception("the database is away"))
+
+            away.setattr(storage, "_write", refuse)
+            instance.report_engine_event("one", run)
+            with pytest.raises(OperationalError):
+                storage.flush()  # type: ignore[attr-defined]
+        instance.report_engine_event("two", run)
+        stored = instance.all_logs(run.run_id)
+    assert [entry.dagster_event.message for entry in stored if entry.dagster_event] == ["one", "two"]

@@ -1,0 +1,133 @@
+"""How Dagster hands us its runs; `dagster.yaml` names both classes.
+
+Whoever launches, the UI, GraphQL, REST or a schedule, puts the run into the queue, where it shows as
+queued and can be cancelled. A contract with Dagster, private in parts: see
+tests/runbook_service/test_launcher.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.run_coordinator.base import RunCoordinator, SubmitRunContext
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from sqlalchemy import text
+
+from runbook_factory import schema
+from runbook_factory.database import engine
+from runbook_factory.project import find_project
+
+NEVER_BEGAN = "it was cancelled before it began"
+
+_BEGUN = text("SELECT status = 'running' FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
+
+
+def enqueue(instance: DagsterInstance, run: DagsterRun) -> None:
+    """Lets a worker have the run, which shows as queued until then."""
+    event = DagsterEvent(event_type_value=DagsterEventType.PIPELINE_ENQUEUED.value, job_name=run.job_name)
+    # In this order: a run that a worker has must not become queued again. Whoever looks after the
+    # runs puts those in that were lost between the two.
+    instance.report_dagster_event(event, run_id=run.run_id)
+    _queue().put(run.run_id)
+
+
+def cancel(instance: DagsterInstance, run_id: str) -> bool:
+    """Stops a run, which may wait or be running anywhere; tells whether there was something to stop."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return False
+    queue = _queue()
+    job = queue.find(run_id)
+    if run.status is not DagsterRunStatus.CANCELING:
+        instance.report_run_canceling(run)
+    if job is not None and (queue.withdraw(job) or queue.abort(job)):
+        if not job.taken and queue.find(run_id) is None:
+            _end_unbegun(instance, run)
+        return True
+    if not _is_running(run_id):
+        _end_unbegun(instance, run)
+    return True
+
+
+def _end_unbegun(instance: DagsterInstance, run: DagsterRun) -> None:
+    instance.add_run_tags(run.run_id, {"runbook/status": "aborted", "runbook/reason": NEVER_BEGAN})
+    instance.report_run_canceled(run)
+
+
+def _is_running(run_id: str) -> bool:
+    with engine(find_project()).connect() as connection:
+        return bool(connection.scalar(_BEGUN, {"id": run_id}))
+
+
+def _queue() -> Any:
+    # Imported here: the processes that run steps load this module with Dagster's settings.
+    from runbook_service.run_queue import run_queue
+
+    known = engine(find_project())
+    schema.ensure(known)
+    return run_queue(known)
+
+
+class _Configured(ConfigurableClass):
+    """What `dagster.yaml` has to say about one of them: nothing."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        self._inst_data = inst_data
+        super().__init__()
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Self:
+        return cls(inst_data)
+
+
+class QueueCoordinator(_Configured, RunCoordinator[DagsterInstance]):
+    """Puts submitted runs into the queue."""
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """The run, now in the queue."""
+        run = context.dagster_run
+        if run.status is DagsterRunStatus.NOT_STARTED:
+            enqueue(self._instance, run)
+            run = run.with_status(DagsterRunStatus.QUEUED)
+        return run
+
+    def cancel_run(self, run_id: str) -> bool:
+        """Stops the run, whether it waits or is running."""
+        return cancel(self._instance, run_id)
+
+
+class QueueLauncher(_Configured, RunLauncher[DagsterInstance]):
+    """The same for who launches past the coordinator, and what Dagster's run monitoring asks."""
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Lets a worker have the run."""
+        _queue().put(context.dagster_run.run_id)
+
+    def terminate(self, run_id: str) -> bool:
+        """Stops the run, whether it waits or is running."""
+        return cancel(self._instance, run_id)
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """It can tell."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether a worker that is alive has the run."""
+        queue = _queue()
+        if queue.find(run.run_id) is None:
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no worker has the run")
+        if any(run_id == run.run_id for _, run_id in queue.stalled()):
+            return CheckRunHealthResult(WorkerStatus.FAILED, "its worker is heard of no more")
+        return CheckRunHealthResult(WorkerStatus.RUNNING)

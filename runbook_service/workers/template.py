@@ -1,0 +1,58 @@
+"""`python -m runbook_service.workers.template FD PARENT`: the process that slots are forked from.
+
+It has imported all that a run needs and loaded every runbook, and holds no connection, thread or loop,
+so that a fork of it is safe, starts in milliseconds and shares its memory.
+"""
+
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+
+from runbook_factory.project import find_project
+from runbook_service.workers import slot
+from runbook_service.process import die_with
+from runbook_service.workers.warm_jobs import WarmJobs
+
+READY = struct.pack("i", 0)
+
+
+def main(fd: int, parent: int) -> None:
+    """Forks a slot for each socket that comes in, and answers with its process id."""
+    die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's: the worker says when to stop
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended slots leave nothing behind
+    control = socket.socket(fileno=fd)
+    jobs = WarmJobs.of(find_project())
+    gc.collect()
+    gc.freeze()  # a collection in a slot would write to, and so copy, every page
+    control.sendall(READY)
+    while True:
+        message, sockets, _, _ = socket.recv_fds(control, 1, 1)
+        if not message:
+            return
+        own = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_slot(control, sockets[0], own, jobs)
+        os.close(sockets[0])
+        control.sendall(struct.pack("i", pid))
+
+
+def _become_slot(control: socket.socket, fd: int, parent: int, jobs: WarmJobs) -> None:
+    status = 1
+    try:
+        die_with(parent)
+        control.close()
+        slot.serve(socket.socket(fileno=fd), jobs)
+        status = 0
+    finally:
+        # Never back into the template's frames.
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,141 @@
+"""A worker: takes runs out of the queue and has its slots execute them.
+
+The only module that knows procrastinate's worker.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy import text
+
+from runbook_factory.database import as_text, database_url, engine, keep_to_connections
+from runbook_factory.instance import stored_instance
+from runbook_factory.opening import make_ready
+from runbook_factory.project import Project
+from runbook_service.run_queue import EXECUTE, QUEUE, REPLAY, STALLED_SECONDS
+from runbook_service.workers.pool import Pool, SlotLost, TemplateLost
+from runbook_service.workers.slot import CONNECTIONS
+from runbook_service.workers.watch import Watch
+
+HEARTBEAT_SECONDS = 1.0
+POLL_SECONDS = 2.0  # for runs, and for those to stop, should a notice be lost
+RETRY_SECONDS = 2.0
+OWN_CONNECTIONS = 6  # of the process that takes runs, and of its watch
+OTHERS = 20  # left to the service, to commands and to people
+
+_FREE = text(
+    """
+    SELECT current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int AS most
+    """
+)
+
+_log = logging.getLogger("runbook.worker")
+
+
+class TooManySlots(Exception):
+    """More slots than the database has connections for."""
+
+    def __init__(self, asked: int, most: int) -> None:
+        self.message = f"{asked} slots need more connections than the database has: it has room for {most}"
+        self.hint = f"start with --slots {most}, or raise max_connections of PostgreSQL"
+        super().__init__(self.message)
+
+
+def check_slots(project: Project, slots: int) -> None:
+    """Raises `TooManySlots` when the database could not serve so many."""
+    with engine(project).connect() as connection:
+        total = connection.execute(_FREE).scalar_one()
+    most = max((total - OTHERS - OWN_CONNECTIONS) // CONNECTIONS, 1)
+    if slots > most:
+        raise TooManySlots(slots, most)
+
+
+def work(project: Project, slots: int, *, ready: Callable[[], None]) -> None:
+    """Executes runs until it is told to stop (SIGTERM, SIGINT), and then ends those that it has.
+
+    Raises `TooManySlots`, `TemplateLost` or `DatabaseError` when it cannot start.
+    """
+    keep_to_connections(OWN_CONNECTIONS - 3)
+    make_ready(project)
+    check_slots(project, slots)
+    with stored_instance(project) as instance:
+        watch = Watch(project, instance)
+        watch.start()
+        try:
+            asyncio.run(_Worker(project, slots, watch).work(ready))
+        finally:
+            watch.stop()
+
+
+class _Worker:
+    def __init__(self, project: Project, slots: int, watch: Watch) -> None:
+        self._project, self._watch = project, watch
+        self._pool = Pool(project, slots)
+        self._stopping = asyncio.Event()
+
+    async def work(self, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        try:
+            await self._pool.start()
+            ready()
+            while not self._stopping.is_set():
+                await self._take_runs()
+        finally:
+            self._pool.close()
+
+    async def _take_runs(self) -> None:
+        """Takes runs until it is told to stop, or the database goes away."""
+        url = as_text(database_url(self._project).set(drivername="postgresql"))
+        app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3))
+        app.task(name=EXECUTE, pass_context=False)(self._execute)
+        app.task(name=REPLAY, pass_context=False)(self._replay)
+        try:
+            async with app.open_async():
+                worker = asyncio.ensure_future(
+                    app.run_worker_async(
+                        queues=[QUEUE],
+                        concurrency=self._pool.size,
+                        fetch_job_polling_interval=POLL_SECONDS,
+                        abort_job_polling_interval=POLL_SECONDS,
+                        update_heartbeat_interval=HEARTBEAT_SECONDS,
+                        stalled_worker_timeout=STALLED_SECONDS,
+                        delete_jobs="always",
+                        install_signal_handlers=False,
+                    )
+                )
+                stopping = asyncio.ensure_future(self._stopping.wait())
+                await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                worker.cancel()  # it takes no more, and waits for those that it has
+                with suppress(asyncio.CancelledError):
+                    await worker
+        except (ConnectorException, OSError) as error:
+            _log.warning("the database cannot be reached, and is tried again: %s", error)
+        if not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RETRY_SECONDS)
+
+    async def _execute(self, run_id: str) -> None:
+        await self._have_done({"task": EXECUTE, "run_id": run_id})
+
+    async def _replay(self, run_id: str, **asked: Any) -> None:
+        await self._have_done({"task": REPLAY, "run_id": run_id, **asked})
+
+    async def _have_done(self, what: dict[str, Any]) -> None:
+        try:
+            await self._pool.run(what)
+        except SlotLost:
+            _log.warning("the process of run %s was lost", what["run_id"])
+            self._watch.look()
+        except TemplateLost as error:
+            _log.error("%s: run %s is left to another worker", error, what["run_id"])
+            raise
