@@ -59,7 +59,7 @@ def as_text(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-_pool = {"pool_size": 2, "max_overflow": 30}
+_pool = {"pool_size": 24, "max_overflow": 8}  # opened as they are needed, and kept
 
 
 def keep_to_connections(most: int) -> None:

@@ -23,6 +23,7 @@ from runbook_factory import schema
 from runbook_factory.leases import settle_lost
 
 _SHORT = re.compile(r"exec-(\d{4}-\d{2}-\d{2})-([0-9a-f]{6})")
+_WHOLE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 
 _COLUMNS = """
@@ -49,10 +50,12 @@ def list_executions(
     modes: Sequence[str] = ("live",),
     since: datetime | None = None,
     limit: int = 20,
+    settles: bool = True,
 ) -> list[ExecutionRecord]:
     """The newest executions, without their steps; `since` is when the earliest may have started."""
     schema.ensure(engine)
-    settle_lost(engine)
+    if settles:
+        settle_lost(engine)
     conditions = ["e.mode = ANY(:modes)"]
     values: dict[str, Any] = {"modes": list(modes), "limit": limit}
     if runbook_id:
@@ -69,13 +72,15 @@ def list_executions(
         return [_execution(row, ()) for row in connection.execute(text(query), values)]
 
 
-def get_execution(engine: Engine, name: str) -> ExecutionRecord:
+def get_execution(engine: Engine, name: str, *, settles: bool = True) -> ExecutionRecord:
     """The execution called `name`: its id, a unique start of it, or `exec-<date>-<six characters>`.
 
-    Raises `NoSuchExecution`.
+    Unless something else `settles` executions whose process was lost, that is done first. Raises
+    `NoSuchExecution`.
     """
     schema.ensure(engine)
-    settle_lost(engine)
+    if settles:
+        settle_lost(engine)
     execution_id = _find(engine, name.strip().lower())
     with engine.connect() as connection:
         row = connection.execute(text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}).one()
@@ -93,7 +98,9 @@ def get_execution(engine: Engine, name: str) -> ExecutionRecord:
 
 
 def _find(engine: Engine, name: str) -> UUID:
-    if (match := _SHORT.fullmatch(name)) and _is_day(match[1]):
+    if _WHOLE.fullmatch(name):
+        condition, values = "id = CAST(:id AS UUID)", {"id": name}
+    elif (match := _SHORT.fullmatch(name)) and _is_day(match[1]):
         condition = "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
         values = {"start": f"{match[2]}%", "day": match[1]}
     elif _PREFIX.fullmatch(name):

@@ -24,7 +24,7 @@ SETTINGS: Mapping[str, Any] = {
         "module": "dagster._core.storage.noop_compute_log_manager",
         "class": "NoOpComputeLogManager",
     },
-    # Launched runs wait in our queue for a worker. Dagster's own would need the daemon, and a process per run.
+    # Launched runs wait in our queue for a worker. Dagster's own queue would need the daemon.
     "run_coordinator": {"module": "runbook_service.launcher", "class": "QueueCoordinator"},
     "run_launcher": {"module": "runbook_service.launcher", "class": "QueueLauncher"},
     "python_logs": {"python_log_level": "INFO"},

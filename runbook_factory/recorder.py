@@ -89,7 +89,7 @@ _FINISH = text(
         metadata = metadata || CAST(:metadata AS JSONB)
     WHERE id = :id AND status = 'running'
     RETURNING id)
-    SELECT pg_notify('runbook_progress', id::text) FROM ended
+    SELECT pg_notify('runbook_progress', id || ' ended') FROM ended
     """
 )
 

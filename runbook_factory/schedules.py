@@ -15,7 +15,7 @@ from dagster import (
 )
 from dagster import RunRequest as Requested
 
-from runbook_defs.model import Schedule, as_written
+from runbook_defs.model import Overlap, Schedule, as_written
 from runbook_defs.templates import compile_template
 from runbook_factory import schema
 from runbook_factory.actors import schedule_actor
@@ -26,6 +26,7 @@ from runbook_factory.opening import ACTOR_ID, actor_tags
 from runbook_factory.project import Project
 from runbook_factory.request import RunRequest
 
+LINE_TAG = "runbook/line"  # of a run that waits for those before it with the same one
 TICK = "runbook/scheduled_for"  # the tag of a run that names the tick it was started for
 
 # A run that is only created may be of this very tick, when the daemon died before it was started.
@@ -40,7 +41,8 @@ _UNFINISHED = [
 def build_schedule(runbook: LoadedRunbook, job: JobDefinition) -> ScheduleDefinition | None:
     """What starts `job` by itself; None when the runbook has no schedule.
 
-    A tick is left out, with a reason, while a run that an earlier tick started still goes on.
+    While a run that an earlier tick started still goes on, a tick is left out, with a reason, or its run
+    waits, as the runbook says.
     """
     schedule = runbook.runbook.schedule
     if schedule is None:
@@ -51,6 +53,8 @@ def build_schedule(runbook: LoadedRunbook, job: JobDefinition) -> ScheduleDefini
     def tick(context: ScheduleEvaluationContext) -> Requested | SkipReason:
         name = context.scheduled_execution_time.isoformat()
         tags = {**actor_tags(actor), "runbook/mode": "live", TICK: name}
+        if schedule.overlap is Overlap.QUEUE:
+            return Requested(run_key=name, run_config=config, tags={**tags, LINE_TAG: job.name})
         before = _unfinished(context, runbook.project, job=job.name, actor_id=actor.id, tick=name)
         if before is not None:
             return SkipReason(f"run {before}, which this schedule started before, is not finished")

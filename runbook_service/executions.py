@@ -29,7 +29,7 @@ def find_execution(
 ) -> dict[str, Any]:
     """The execution called `name`, also one whose process has not begun yet; raises `NotFound`."""
     try:
-        record = get_execution(engine, name)
+        record = get_execution(engine, name, settles=False)  # a worker does
     except NoSuchExecution as error:
         starting = _starting(instance, name, identity)
         if starting is None:
@@ -49,9 +49,9 @@ def _starting(instance: DagsterInstance, name: str, identity: Identity) -> dict[
     return _to_begin(run.run_id, runbook_id, mode, ended=run.status in _ENDED)
 
 
-def replay_to_begin(replay_id: str, runbook_id: str, *, ended: bool) -> dict[str, Any]:
-    """A replay that is not in the record yet, and never will be when its process has ended."""
-    return _to_begin(replay_id, runbook_id, "replay", ended=ended)
+def replay_to_begin(replay_id: str, runbook_id: str) -> dict[str, Any]:
+    """A replay that is not in the record yet."""
+    return _to_begin(replay_id, runbook_id, "replay", ended=False)
 
 
 def _to_begin(execution_id: str, runbook_id: str, mode: str, *, ended: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Starts executions as Dagster runs, and replays in a process of their own.
+"""Puts executions, as Dagster runs, and replays into the queue of the workers.
 
 The only module that uses Dagster's private way from a request to a run.
 """
@@ -6,8 +6,6 @@ The only module that uses Dagster's private way from a request to a run.
 import asyncio
 import hmac
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -32,9 +30,9 @@ from runbook_factory.opening import actor_tags
 from runbook_factory.project import Project
 from runbook_factory.request import RunRequest
 from runbook_factory.sealed_inputs import erase_inputs, seal_inputs, split_inputs
-from runbook_service.dagster_process import dagster_environment
 from runbook_service.identities.identity import Identity
 from runbook_service.launcher import enqueue
+from runbook_service.run_queue import REPLAY, run_queue
 
 LOCATION, REPOSITORY = "runbooks", "__repository__"
 MAX_KEY = 200
@@ -147,7 +145,7 @@ def _launch_like_before(
         run_id=execution_id,
         run_config=config,
         tags={**own, **tags},
-        status=DagsterRunStatus.NOT_STARTED,
+        status=DagsterRunStatus.QUEUED,
     )
     try:
         context.instance.run_storage.add_run(run)
@@ -205,24 +203,15 @@ def _reserve(wanted: Wanted, identity: Identity, execution_id: str) -> str | Non
 
 def launch_replay(
     project: Project, execution_id: str, identity: Identity, *, live: bool, allow_writes: bool
-) -> "tuple[str, subprocess.Popen[bytes]]":
-    """Starts the replay of an execution in a process of its own; gives the replay's id, and the process."""
+) -> str:
+    """Lets a worker replay an execution; gives the replay's id."""
     replay_id = str(uuid4())
-    asked = {
-        "execution": execution_id,
-        "replay": replay_id,
-        "live": live,
-        "allow_writes": allow_writes,
-        "actor": vars(identity.actor),
-    }
-    command = [sys.executable, "-m", "runbook_factory.replay.process", json.dumps(asked)]
-    process = subprocess.Popen(  # noqa: S603 - our own program; it ends by itself
-        command,
-        cwd=project.root,
-        env=dict(dagster_environment(project)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    run_queue(engine(project)).put(
+        replay_id,
+        task=REPLAY,
+        execution=execution_id,
+        live=live,
+        allow_writes=allow_writes,
+        actor=vars(identity.actor),
     )
-    return replay_id, process
+    return replay_id

@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
+        self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event, bool]]] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="progress", daemon=True)
@@ -35,9 +35,11 @@ class Progress:
         self._stopped.set()
         self._thread.join(timeout=5)
 
-    async def changes(self, execution_id: str) -> AsyncIterator[None]:
-        """A sign at once, and then whenever something may have happened to the execution."""
-        with self._told(execution_id) as event:
+    async def changes(self, execution_id: str, *, ends: bool = False) -> AsyncIterator[None]:
+        """A sign at once, and then whenever something may have happened to the execution; with `ends`,
+        when it may have ended.
+        """
+        with self._told(execution_id, ends) as event:
             while True:
                 yield
                 try:
@@ -48,8 +50,8 @@ class Progress:
                 event.clear()
 
     @contextmanager
-    def _told(self, execution_id: str) -> Iterator[asyncio.Event]:
-        waiter = (asyncio.get_running_loop(), asyncio.Event())
+    def _told(self, execution_id: str, ends: bool) -> Iterator[asyncio.Event]:
+        waiter = (asyncio.get_running_loop(), asyncio.Event(), ends)
         with self._lock:
             self._waiting.setdefault(execution_id, set()).add(waiter)
         try:
@@ -83,8 +85,10 @@ class Progress:
         finally:
             raw.invalidate()
 
-    def _tell(self, execution_id: str) -> None:
+    def _tell(self, notice: str) -> None:
+        execution_id, _, ended = notice.partition(" ")
         with self._lock:
             waiters = list(self._waiting.get(execution_id, ()))
-        for loop, event in waiters:
-            loop.call_soon_threadsafe(event.set)
+        for loop, event, ends in waiters:
+            if ended or not ends:
+                loop.call_soon_threadsafe(event.set)

@@ -79,9 +79,12 @@ class RunQueue:
         connector.open(engine)
         self._app = App(connector=connector)
 
-    def put(self, run_id: str, *, task: str = EXECUTE, **asked: Any) -> None:
-        """Lets a worker have the run; once, however often it is put in while it waits."""
-        job = self._app.configure_task(task, queue=QUEUE, queueing_lock=run_id, allow_unknown=True)
+    def put(self, run_id: str, *, task: str = EXECUTE, line: str | None = None, **asked: Any) -> None:
+        """Lets a worker have the run; once, however often it is put in while it waits.
+
+        The runs of a `line` are executed one after the other, in the order they were put in.
+        """
+        job = self._app.configure_task(task, queue=QUEUE, queueing_lock=run_id, lock=line)
         with suppress(AlreadyEnqueued):
             job.defer(run_id=run_id, **asked)
 

@@ -1,13 +1,12 @@
 """What the service can do for somebody, whichever way they ask: GraphQL or REST."""
 
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dagster import DagsterInstance
 from dagster._core.workspace.context import WorkspaceRequestContext
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from starlette.concurrency import run_in_threadpool
 
 from runbook_defs.execution import Status
@@ -20,9 +19,13 @@ from runbook_service.identities.identity import Identity
 from runbook_service.identities.roles import Right
 from runbook_service.launching import LaunchError, Wanted, launch, launch_replay
 from runbook_service.progress import Progress
+from runbook_service.run_queue import run_queue
 
 MOST_LISTED = 100
-KEPT_REPLAYS = 100  # that have ended, should one of them have ended before it began
+ID_CHARACTERS = 36
+
+
+_STATUS = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
 
 
 class Forbidden(Exception):
@@ -41,7 +44,6 @@ class Service:
     engine: Engine
     instance: DagsterInstance
     progress: Progress
-    _replays: dict[str, "tuple[str, subprocess.Popen[bytes]]"] = field(default_factory=dict)
     _loaded: dict[str, tuple[float, LoadedRunbook]] = field(default_factory=dict)
 
     def runbooks(self, identity: Identity) -> list[LoadedRunbook]:
@@ -74,10 +76,11 @@ class Service:
         try:
             return find_execution(self.engine, self.instance, name, identity)
         except NotFound:
-            runbook_id, process = self._replays.get(name, ("", None))
-            if process is None or not identity.reaches(runbook_id):
+            job = run_queue(self.engine).find(name) if len(name) == ID_CHARACTERS else None
+            if job is None or "execution" not in job.asked:
                 raise
-            return replay_to_begin(name, runbook_id, ended=process.poll() is not None)
+            original = find_execution(self.engine, self.instance, job.asked["execution"], identity)
+            return replay_to_begin(name, original["runbook_id"])
 
     def executions(
         self,
@@ -96,6 +99,7 @@ class Service:
             status=status,
             modes=modes,
             limit=MOST_LISTED if identity.is_limited else limit,
+            settles=False,
         )
         theirs = [record for record in found if identity.reaches(record.runbook_id)]
         return [as_data(record, identity) for record in theirs[:limit]]
@@ -132,14 +136,7 @@ class Service:
         except NotReplayable as error:
             message = f"not replayable because {error.message}"
             raise LaunchError("not_replayable", message, hint=error.hint) from None
-        replay, process = launch_replay(
-            self.project, record.id, identity, live=live, allow_writes=allow_writes
-        )
-        begun = [known for known, (_, each) in self._replays.items() if each.poll() is not None]
-        for known in begun[:-KEPT_REPLAYS]:
-            del self._replays[known]
-        self._replays[replay] = (record.runbook_id, process)
-        return replay
+        return launch_replay(self.project, record.id, identity, live=live, allow_writes=allow_writes)
 
     def cancel(self, name: str, identity: Identity) -> str:
         """Tells a running execution to stop; gives its id. Raises `NotFound`, `Forbidden`, `LaunchError`."""
@@ -150,6 +147,18 @@ class Service:
         if not self.instance.run_coordinator.cancel_run(found["id"]):
             raise LaunchError("not_cancelled", "the run could not be told to stop: it may just have ended")
         return str(found["id"])
+
+    def ended(self, execution_id: str, identity: Identity) -> dict[str, Any] | None:
+        """The execution as data, when it has ended; None until then."""
+        with self.engine.connect() as connection:
+            status = connection.scalar(_STATUS, {"id": execution_id})
+        if status == RUNNING:
+            return None
+        try:
+            found = self.execution(execution_id, identity)
+        except NotFound:  # a replay whose process has not begun
+            return None
+        return found if found["status"] != RUNNING else None
 
     async def wait(self, execution_id: str, identity: Identity) -> AsyncIterator[dict[str, Any]]:
         """The execution each time that something has happened to it, at last when it has ended."""

@@ -108,7 +108,7 @@ def service(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name, value in environment.items():
             patched.setenv(name, value)
         world.answers = {"/a": Says({"n": 3})}
-        for runbook, seconds in (("quick", 0), ("other", 0), ("slow", 60)):
+        for runbook, seconds in (("quick", 0), ("other", 0), ("brief", 0.4), ("slow", 60)):
             path = root / "runbooks" / runbook / "runbook.yaml"
             path.parent.mkdir(parents=True)
             path.write_text(QUICK.format(id=runbook, url=world.url, seconds=seconds))

@@ -223,11 +223,6 @@ def _not_built(subject: Subject) -> None:
         if step.raw.get("on_failure") == "rollback":
             location = (*step.location, "on_failure")
             subject.add(Code.NOT_BUILT, location, "'on_failure: rollback' is not built yet", hint=hint)
-    schedule = subject.data.get("schedule")
-    if isinstance(schedule, dict) and schedule.get("overlap") == "queue":
-        hint = "with `overlap: skip` a run is left out while the one before still goes on"
-        location = ("schedule", "overlap")
-        subject.add(Code.NOT_BUILT, location, "'overlap: queue' is not built yet", hint=hint)
     inputs = subject.data.get("inputs")
     for name, spec in (inputs if isinstance(inputs, dict) else {}).items():
         if not isinstance(spec, dict) or spec.get("sensitive") is not True:

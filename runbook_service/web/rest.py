@@ -22,6 +22,7 @@ from runbook_service.service import MOST_LISTED, Forbidden, Service
 from runbook_service.web.context import identity_of
 from runbook_service.web.door import error
 from runbook_service.web.openapi import document
+from runbook_service.web.refusals import watched
 
 MAX_WAIT = 300.0
 _STATUSES = {
@@ -98,6 +99,7 @@ def _told(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request
         except NotFound as missing:
             return error(404, "not_found", missing.message, hint=missing.hint)
         except Forbidden as refused:
+            await run_in_threadpool(watched(request).refused, refused.message)
             return error(403, "forbidden", refused.message)
         except LaunchError as wrong:
             return error(_STATUSES[wrong.code], wrong.code, wrong.message, hint=wrong.hint)
@@ -169,10 +171,11 @@ class _Api:
         if wait:
             try:
                 async with asyncio.timeout(body.wait_seconds):
-                    async for found in self._service.wait(execution_id, identity):
+                    async for _ in self._service.progress.changes(execution_id, ends=True):
                         if await request.is_disconnected():
                             break  # nobody listens any more: the execution goes on
-                        if found["status"] != RUNNING:
+                        found = await run_in_threadpool(self._service.ended, execution_id, identity)
+                        if found is not None:
                             return JSONResponse(found)
             except TimeoutError:
                 pass

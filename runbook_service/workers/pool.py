@@ -1,4 +1,4 @@
-"""The slots of a worker: forked from a template, one run at a time each, replaced when they have had enough."""
+"""The slots of a worker: forked from a template, each for one run at a time, and replaced in time."""
 
 import asyncio
 import json

@@ -30,7 +30,9 @@ class WarmJobs:
     def of(cls, project: Project) -> "WarmJobs":
         """Every runbook that can run."""
         good, _ = load_all(project)
-        return cls(project, _built={runbook.id: (runbook, WarmJob.of(build_job(runbook))) for runbook in good})
+        return cls(
+            project, _built={runbook.id: (runbook, WarmJob.of(build_job(runbook))) for runbook in good}
+        )
 
     def job(self, run: DagsterRun) -> WarmJob:
         """The job of `run`, as its runbook is now, which the record will name; raises `Unrunnable`."""

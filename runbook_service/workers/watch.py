@@ -10,6 +10,7 @@ from sqlalchemy import text
 from runbook_factory.database import engine
 from runbook_factory.instance import end_lost_runs
 from runbook_factory.project import Project
+from runbook_factory.schedules import LINE_TAG
 from runbook_service.launcher import NEVER_BEGAN
 from runbook_service.run_queue import RunQueue, run_queue
 
@@ -83,7 +84,7 @@ class Watch:
         )
         for run in self._instance.get_runs(waiting, limit=100):
             if self._queue.find(run.run_id) is None and self._status(run.run_id) is None:
-                self._queue.put(run.run_id)
+                self._queue.put(run.run_id, line=run.tags.get(LINE_TAG))
 
     def _status(self, run_id: str) -> str | None:
         with engine(self._project).connect() as connection:

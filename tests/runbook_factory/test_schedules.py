@@ -180,6 +180,19 @@ def test_a_tick_is_left_out_while_the_run_before_goes_on(
     assert again == request
 
 
+def test_a_tick_of_a_schedule_that_queues_asks_for_a_run_that_waits_for_those_before(
+    workshop: Workshop, instance: DagsterInstance
+) -> None:
+    scheduled(workshop, inputs={"release": "r"}, overlap="queue")
+    schedule, job = defined(workshop)
+    request, _ = tick(schedule, instance)
+    assert request is not None
+    start(instance, job, request)
+    later, why = tick(schedule, instance, NINE + timedelta(days=1))
+    assert later is not None, why
+    assert later.tags["runbook/line"] == request.tags["runbook/line"] == "rb_test"
+
+
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILURE", "CANCELED", "NOT_STARTED"])
 def test_a_run_that_does_not_go_on_is_in_nobodys_way(
     workshop: Workshop, instance: DagsterInstance, status: str

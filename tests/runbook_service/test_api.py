@@ -160,12 +160,12 @@ def test_a_client_that_leaves_does_not_stop_what_it_started(running: Running) ->
     def impatient() -> None:
         import requests
 
-        with pytest.raises(requests.RequestException):
+        with suppress(requests.RequestException):  # unless it was answered even sooner
             requests.post(
                 f"{running.url}/api/runbooks/execute",
                 json={"runbook_id": "quick", "inputs": word},
                 headers={"Authorization": f"Bearer {running.tokens['admin']}"},
-                timeout=(5, 0.001),
+                timeout=(5, 0.03),
             )
 
     thread = threading.Thread(target=impatient)
