@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy
-from dagster import EventLogEntry, Field
+from dagster import DagsterEventType, EventLogEntry, Field
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, PIPELINE_EVENTS
 from dagster._core.storage.event_log.base import EventLogConnection
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
@@ -41,8 +41,11 @@ class BufferedEventLog(PostgresEventLogStorage):
         self._timer: threading.Timer | None = None
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Stores `event`; those of assets go the stock way, which has more to do for them."""
+        """Stores `event`; those of assets at once, as there is more to do for them."""
         kind = event.dagster_event_type
+        if kind is DagsterEventType.ASSET_MATERIALIZATION:
+            self._store_materialization(event)
+            return
         if kind in ASSET_EVENTS or kind in ASSET_CHECK_EVENTS:
             super().store_event(event)
             return
@@ -54,6 +57,14 @@ class BufferedEventLog(PostgresEventLogStorage):
                 self._timer.start()
         if kind in PIPELINE_EVENTS:
             self.flush()
+
+    def _store_materialization(self, event: EventLogEntry) -> None:
+        """As the stock class does, with half as many statements."""
+        with self._connect() as connection:
+            insert = self.prepare_insert_event(event).returning(SqlEventLogStorageTable.c.id)
+            event_id = connection.execute(insert).scalar_one()
+            self._store_asset_event_tags(connection, [event], [event_id])
+            self._store_asset_event(connection, event, event_id)
 
     def flush(self) -> None:
         """Writes what waits, in its order."""

@@ -8,12 +8,13 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 from dagster import DagsterRun, DagsterRunStatus
-from dagster._core.definitions.selector import JobSubsetSelector
+from dagster._core.definitions.selector import JobSelector, JobSubsetSelector
 from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.workspace.context import WorkspaceRequestContext
 from dagster_graphql.implementation.execution.launch_execution import do_launch
@@ -97,6 +98,7 @@ def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity)
 
 # Of each definition, by its digest, a run that was launched: the next one differs in little.
 _launched: dict[str, DagsterRun] = {}
+_reloading = Lock()
 
 
 def _launch(
@@ -107,6 +109,7 @@ def _launch(
     tags: Mapping[str, str],
 ) -> None:
     """Dagster's whole way: it asks the code server for the plan, and stores that and the job."""
+    context = _current(context, runbook)
     params = ExecutionParams(
         selector=JobSubsetSelector(
             location_name=LOCATION,
@@ -123,6 +126,24 @@ def _launch(
     run = context.instance.get_run_by_id(execution_id)
     if run is not None and run.tags.get(DIGEST_TAG) == runbook.digest:
         _launched[runbook.digest] = run
+
+
+def _current(context: WorkspaceRequestContext, runbook: LoadedRunbook) -> WorkspaceRequestContext:
+    """A context in which Dagster has the runbook as it is now."""
+
+    def is_current(it: WorkspaceRequestContext) -> bool:
+        job = JobSelector(location_name=LOCATION, repository_name=REPOSITORY, job_name=job_name(runbook.id))
+        return it.has_job(job) and it.get_full_job(job).tags.get(DIGEST_TAG) == runbook.digest
+
+    process: Any = context.process_context
+    if is_current(context):
+        return context
+    with _reloading:
+        now: WorkspaceRequestContext = process.create_request_context(context.source)
+        if not is_current(now):  # nobody was faster
+            process.reload_code_location(LOCATION)
+            now = process.create_request_context(context.source)
+    return now
 
 
 def _launch_like_before(

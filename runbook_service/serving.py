@@ -1,12 +1,11 @@
 """The service as one process that people start: web server, Dagster's daemon, embedded database."""
 
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import create_server, socket
 
@@ -22,16 +21,16 @@ from runbook_factory.database import engine, reachable
 from runbook_factory.instance import stored_instance
 from runbook_factory.opening import make_ready
 from runbook_factory.project import Project
-from runbook_service.dagster_process import dagster_environment
+from runbook_service.changes import Changes
 from runbook_service.identities.roles import Role
 from runbook_service.identities.tokens import create_token, list_tokens
+from runbook_service.launching import LOCATION
+from runbook_service.programs import Program
 from runbook_service.progress import Progress
 from runbook_service.service import Service
 from runbook_service.web.context import RunbookProcessContext
 from runbook_service.web.server import RunbookWebserver
 from runbook_service.workers.worker import check_slots
-
-STOP_SECONDS = 30  # for what runs beside the service: a worker ends the runs that it has
 
 WORKSPACE = """load_from:
   - python_module:
@@ -78,8 +77,8 @@ def first_token(project: Project) -> str | None:
 
 
 @contextmanager
-def application(project: Project) -> Iterator[Starlette]:
-    """The ASGI application, with all it needs running beside it."""
+def application(project: Project, *, changed: Sequence[Callable[[], None]] = ()) -> Iterator[Starlette]:
+    """The ASGI application, with all it needs running beside it; calls `changed` when runbooks were."""
     workspace = _workspace(project)
     with stored_instance(project) as instance:
         progress = Progress(engine(project))
@@ -88,7 +87,9 @@ def application(project: Project) -> Iterator[Starlette]:
         target = WorkspaceFileTarget(paths=[str(workspace)])
         try:
             with RunbookProcessContext(instance, target, service=service) as context:
-                yield RunbookWebserver(context, service).create_asgi_app()
+                reload = partial(context.reload_code_location, LOCATION)
+                with Changes(project, [reload, *changed]):
+                    yield RunbookWebserver(context, service).create_asgi_app()
         finally:
             progress.stop()
 
@@ -104,9 +105,10 @@ def serve(
         check_slots(project, slots)
     # Once it has stopped, uvicorn sends itself the signal again: what runs beside must be ended, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    schedules = _daemon(project)
     with (
-        application(project) as app,
-        _daemon(project) if daemon else nullcontext(),
+        application(project, changed=[schedules.renew]) as app,
+        schedules if daemon else nullcontext(),
         worker_beside(project, slots) if slots else nullcontext(),
         _delivery(project),
     ):
@@ -148,35 +150,14 @@ def _delivery(project: Project) -> Iterator[None]:
         thread.stop()
 
 
-def _daemon(project: Project) -> AbstractContextManager[None]:
+def _daemon(project: Project) -> Program:
     """Dagster's daemon, which runs schedules."""
-    return _beside(project, ["dagster._daemon", "run", "-w", str(_workspace(project))], quiet=True)
+    return Program(project, ["dagster._daemon", "run", "-w", str(_workspace(project))], quiet=True)
 
 
-def worker_beside(project: Project, slots: int) -> AbstractContextManager[None]:
-    """A worker of its own process, as long as this one is at it."""
-    return _beside(project, ["runbook_service.workers", str(slots)])
-
-
-@contextmanager
-def _beside(project: Project, arguments: list[str], *, quiet: bool = False) -> Iterator[None]:
-    """A program that runs as long as the service does."""
-    with subprocess.Popen(  # noqa: S603 - Dagster's own program, and ours
-        [sys.executable, "-m", "runbook_service.beside", str(os.getpid()), *arguments],
-        cwd=project.root,
-        env=dict(dagster_environment(project)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL if quiet else None,
-    ) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def worker_beside(project: Project, slots: int) -> Program:
+    """A worker in a process of its own."""
+    return Program(project, ["runbook_service.workers", str(slots)])
 
 
 def _workspace(project: Project) -> Path:

@@ -15,6 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runbook_factory import schema
+from runbook_service.run_queue import run_queue
 
 _BY_STATUS = text(
     """
@@ -66,7 +67,7 @@ class _Executions(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Executions and seconds by runbook and status, and the key figures of the newest ones."""
+        """Executions and seconds by runbook and status, the key figures of the newest ones, the queue."""
         count = CounterMetricFamily("runbook_executions", "Live executions", labels=["runbook", "status"])
         seconds = CounterMetricFamily(
             "runbook_execution_seconds", "Seconds that live executions took", labels=["runbook", "status"]
@@ -84,7 +85,13 @@ class _Executions(Collector):
                 for item in row.kpis.get("kpis", ()):
                     if isinstance(item["value"], int | float) and not isinstance(item["value"], bool):
                         kpi.add_metric([row.runbook_id, item["name"]], item["value"])
-        return [count, seconds, running, kpi]
+        return [count, seconds, running, kpi, *self._queue()]
+
+    def _queue(self) -> Iterable[Metric]:
+        depth = run_queue(self._engine).depth()
+        yield GaugeMetricFamily("runbook_queue_waiting", "Runs that wait for a slot", value=depth.waiting)
+        yield GaugeMetricFamily("runbook_queue_taken", "Runs that workers have", value=depth.running)
+        yield GaugeMetricFamily("runbook_workers", "Workers that are heard of", value=depth.workers)
 
 
 class Latency:

@@ -14,8 +14,8 @@ from runbook_factory.instance import stored_instance
 from runbook_factory.replay.recording import NotReplayable
 from runbook_factory.replay.replays import open_replay
 from runbook_factory.runs import execute_stored
-from runbook_service.run_queue import REPLAY
 from runbook_service.process import own_bytes
+from runbook_service.run_queue import REPLAY
 from runbook_service.workers.warm_jobs import Unrunnable, WarmJobs
 
 CONNECTIONS = 2  # the lease of the execution, and one for all that is written

@@ -12,8 +12,8 @@ import struct
 import sys
 
 from runbook_factory.project import find_project
-from runbook_service.workers import slot
 from runbook_service.process import die_with
+from runbook_service.workers import slot
 from runbook_service.workers.warm_jobs import WarmJobs
 
 READY = struct.pack("i", 0)
@@ -27,6 +27,7 @@ def main(fd: int, parent: int) -> None:
     control = socket.socket(fileno=fd)
     jobs = WarmJobs.of(find_project())
     gc.collect()
+    gc.set_threshold(20_000, 20, 20)  # a run makes little garbage, and looking for it is dear
     gc.freeze()  # a collection in a slot would write to, and so copy, every page
     control.sendall(READY)
     while True:
