@@ -16,6 +16,7 @@ from runbook_defs.graph import upstream
 from runbook_defs.model import Runbook
 from runbook_defs.pack import Expected, ExpectedPath, is_file
 from runbook_defs.pack_files import ExpectedFileError, read_expected
+from runbook_factory.shelf import default_baseline
 from step_ops.cassette import Fixture
 from step_ops.errors import ErrorType
 
@@ -27,10 +28,12 @@ _PSEUDONYM = re.compile(r"secret:[A-Za-z_][A-Za-z0-9_]*#[0-9a-f]{10}")
 
 @dataclass(frozen=True, kw_only=True)
 class NewFile:
-    """A file of the pack as `rb test --update` would write it."""
+    """A file of the pack as `rb test --update` would write it; a baseline has its `step` and `picture`."""
 
     path: Path
     data: bytes
+    step: str = ""
+    picture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,26 +285,30 @@ def _as_in_file(name: str, value: Any, place: str, happened: Happened) -> Iterat
 
 
 def _pictures(expected: Expected, happened: Happened) -> Iterator[Finding]:
-    pictures = {item["name"]: item for step in happened.record.steps for item in step.pictures}
+    pictures = {
+        item["name"]: (step.step_id, item) for step in happened.record.steps for item in step.pictures
+    }
     for name in expected.screenshots:
         if name not in pictures:
             taken = ", ".join(pictures) or "none"
             yield Finding(what=f"screenshot {name!r} was expected, taken: {taken}")
-    for name, picture in pictures.items():
+    for step, picture in pictures.values():
+        name = picture["name"]
         if picture["ratio"] is None:
             what = f"screenshot {name!r} has no baseline: look at {picture['path']}"
-            yield Finding(what=what, told=True, mended_by=_baseline(name, picture, expected, happened))
+            yield Finding(what=what, told=True, mended_by=_baseline(step, picture, expected, happened))
         elif picture["ratio"] > picture["allowed"] or picture["verdict"] == "size-changed":
             what = f"screenshot {name!r} differs in {picture['ratio']:.2%} of its pixels"
             yield Finding(what=what, told=True)
 
 
 def _baseline(
-    name: str, picture: Mapping[str, Any], expected: Expected, happened: Happened
+    step: str, picture: Mapping[str, Any], expected: Expected, happened: Happened
 ) -> NewFile | None:
-    file = expected.screenshots.get(name, f"screenshots/baseline-{name}.png")
+    name = picture["name"]
+    file = expected.screenshots.get(name, default_baseline(name))
     try:
         data = (happened.project / picture["path"]).read_bytes()
     except OSError:
         return None
-    return NewFile(path=happened.pack / file, data=data)
+    return NewFile(path=happened.pack / file, data=data, step=step, picture=name)

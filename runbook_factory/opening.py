@@ -1,6 +1,7 @@
 """From a Dagster run to an execution that is ready for its first step."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -77,8 +78,11 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         start = _start(runbook, request, run.run_id, redactor)
     except (InputError, CassetteError, StepError, NotReplayable, NoSuchExecution, SealingError) as error:
         why = error.message
-    with reachable():
+    with reachable(), ExitStack() as undo:
         lease = Lease(engine(runbook.project), run.run_id) if recorded else None
+        if lease is not None:
+            undo.callback(lease.release)
+        note_started(runbook, run.run_id, request, actor=actor, inputs=start.inputs)
         recorder.begin(
             runbook,
             mode=request.mode.value,
@@ -91,7 +95,7 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
             },
             parent=start.original.id if start.original else None,
         )
-    note_started(runbook, run.run_id, request, actor=actor, inputs=start.inputs)
+        undo.pop_all()
     execution = Execution(
         id=run.run_id,
         runbook=runbook,

@@ -1,15 +1,18 @@
 """`rb test --update`: writes what a run gave into the pack, and tells what changes by it."""
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runbook_defs.differences import described, find_differences
 from runbook_defs.pack_files import ExpectedFileError, read_expected
 from runbook_factory.acceptance import CaseFinished
+from runbook_factory.actors import local_actor
+from runbook_factory.audit.baselines import ApprovedPicture, note_approved
+from runbook_factory.baselines import digest_of, read_picture
+from runbook_factory.database import engine
 from runbook_factory.expectations import Finding, NewFile
+from runbook_factory.whole_file import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +45,33 @@ class PackUpdate:
                 what = f"{file.path.name} is expected by another scenario too, with another value"
                 left.append(Finding(what=what))
             else:
+                _note(file, finished)
                 changes.append(_written(file))
                 self._written[file.path] = file.data
         return replace(finished, findings=tuple(left)), changes
 
 
+def _note(file: NewFile, finished: CaseFinished) -> None:
+    """Enters a baseline in the audit log, as one that was approved; raises `DatabaseError`."""
+    project = finished.case.runbook.project
+    if not file.picture:
+        return
+    before = read_picture(file.path)
+    picture = ApprovedPicture(
+        path=file.path.relative_to(project.root).as_posix(),
+        runbook_id=finished.record.runbook_id,
+        execution=finished.record.id,
+        step=file.step,
+        picture=file.picture,
+        digest=digest_of(file.data),
+        previous=None if before is None else digest_of(before),
+    )
+    note_approved(engine(project), picture, actor=local_actor())
+
+
 def _written(file: NewFile) -> Change:
     change = Change(path=file.path, new=not file.path.exists(), lines=tuple(_lines(file)))
-    file.path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside it first: whoever reads meanwhile sees the old file or the new one, never half of one.
-    handle, name = tempfile.mkstemp(dir=file.path.parent, prefix=f".{file.path.name}.")
-    with os.fdopen(handle, "wb") as new:
-        new.write(file.data)
-    Path(name).chmod(0o644)
-    Path(name).replace(file.path)
+    write_whole(file.path, file.data)
     return change
 
 

@@ -32,9 +32,14 @@ class ExecutionShelf:
         return str(path.relative_to(self._project.root))
 
 
+def default_baseline(name: str) -> str:
+    """The baseline of a picture that no scenario names one for, by its path in the pack."""
+    return f"screenshots/baseline-{name}.png"
+
+
 def baseline_of(pack: Path, named: Mapping[str, str], name: str) -> bytes | None:
     """The picture that the scenario names, else the pack's `screenshots/baseline-<name>.png`."""
-    path = Path(named.get(name) or pack / "screenshots" / f"baseline-{name}.png")
+    path = Path(named.get(name) or pack / default_baseline(name))
     try:
         return path.read_bytes()
     except OSError:

@@ -66,7 +66,7 @@ def _conclude(record: "ExecutionRecord | None") -> None:
 
     if record is None:
         raise Stop("the run ended without a verdict")
-    for line in [*kpi_lines(record.kpis), *picture_lines(record.steps, identical="identical")]:
+    for line in [*kpi_lines(record.kpis), *picture_lines(record, identical="identical")]:
         print(line)
     if record.reason:
         print(f"reason: {plain(record.reason)}")

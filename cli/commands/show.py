@@ -94,7 +94,7 @@ def _whole(record: "ExecutionRecord", *, verbose: bool, full: bool) -> Iterator[
         yield from step_lines(item)
         yield from detail_lines(record, item, full=full) if verbose else ()
     yield from kpi_lines(record.kpis)
-    yield from picture_lines(record.steps, identical="identical")
+    yield from picture_lines(record, identical="identical")
     yield ""
     yield from timeline(record)
 

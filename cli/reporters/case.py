@@ -25,7 +25,7 @@ def verdict_lines(finished: "CaseFinished") -> Iterator[str]:
     """Key figures, pictures, and what is not as expected."""
     record, expected = finished.record, finished.case.expected
     yield from kpi_lines(record.kpis)
-    yield from picture_lines(record.steps, identical="within threshold", strict=True)
+    yield from picture_lines(record, identical="within threshold", strict=True)
     if record.status == expected.status != "success":
         yield f"{tick(True)} Status: {record.status} (as expected)"
     for finding in finished.findings:

@@ -148,19 +148,19 @@ def kpi_lines(kpis: Iterable[KpiResult]) -> Iterable[str]:
             yield from (f"      {plain(line)}" for line in kpi.explanation)
 
 
-def picture_lines(steps: Iterable[StepRecord], *, identical: str, strict: bool = False) -> Iterable[str]:
+def picture_lines(record: ExecutionRecord, *, identical: str, strict: bool = False) -> Iterable[str]:
     """Such as `✓ Screenshot diff: 0.01% change (within threshold)`.
 
     `identical` is the word for no change at all; under `strict` a picture needs a baseline.
     """
-    pictures = [picture for step in steps for picture in step.pictures]
-    for picture in pictures:
+    pictures = [(step.step_id, picture) for step in record.steps for picture in step.pictures]
+    execution = record.short_name
+    for step, picture in pictures:
         name = f" {picture['name']}" if len(pictures) > 1 else ""
         if picture["ratio"] is None:
             mark = tick(False) if strict else paint("-", "dim")
             yield f"{mark} Screenshot{name}: no baseline to compare with ({picture['path']})"
-            file = f"screenshots/baseline-{picture['name']}.png"
-            yield f"      {paint('hint:', 'cyan')} if it is right, copy it into the pack as {file}"
+            yield _approving(step, execution)
             continue
         ratio, verdict = picture["ratio"], picture["verdict"]
         good = ratio <= picture["allowed"] and verdict != "size-changed"
@@ -173,6 +173,12 @@ def picture_lines(steps: Iterable[StepRecord], *, identical: str, strict: bool =
         if picture.get("diff_path") and not good:
             places = len(picture["boxes"])
             yield f"      {places} place{'s' if places != 1 else ''} changed: {picture['diff_path']}"
+        if not good:
+            yield _approving(step, execution)
+
+
+def _approving(step: str, execution: str) -> str:
+    return f"      {paint('hint:', 'cyan')} if it is right: rb baseline approve {execution}:{step}"
 
 
 def figure(value: Any) -> str:

@@ -6,20 +6,17 @@ Tests and backtests touch nothing and are not audited.
 from collections.abc import Iterable
 
 from runbook_defs.execution import CANCELLED, Actor, ExecutionRecord, Status
-from runbook_factory.audit.log import Action, Entry, Outcome, append
+from runbook_factory.audit.log import AUDITED_MODES, Action, Entry, Outcome, append
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine, reachable
 from runbook_factory.request import RunRequest
-from step_ops.gate import Mode
-
-_AUDITED = frozenset({Mode.LIVE, Mode.REPLAY})
 
 
 def note_started(
     runbook: LoadedRunbook, execution_id: str, request: RunRequest, *, actor: Actor, inputs: Iterable[str]
 ) -> None:
     """Records that the execution is about to begin; raises `DatabaseError`, and then it must not."""
-    if request.mode not in _AUDITED:
+    if request.mode not in AUDITED_MODES:
         return
     details = {**_about(runbook, request), "inputs": sorted(inputs)}
     _append(runbook, Action.EXECUTION_STARTED, execution_id, Outcome.ALLOWED, actor, details)
@@ -27,7 +24,7 @@ def note_started(
 
 def note_finished(runbook: LoadedRunbook, request: RunRequest, record: ExecutionRecord) -> None:
     """Records how the execution ended; raises `DatabaseError`."""
-    if request.mode not in _AUDITED:
+    if request.mode not in AUDITED_MODES:
         return
     details = {**_about(runbook, request), "status": record.status.value}
     if record.reason == CANCELLED:

@@ -6,13 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from runbook_defs.execution import Actor
 from runbook_factory import schema
 from runbook_factory.audit.chain import Head, StoredEntry, canonical
 from step_ops.redaction import Redactor
 
+AUDITED_MODES = ("live", "replay")  # tests and backtests touch nothing
 MOST_CHARACTERS = 500  # of a name or subject: what a stranger sends must not fill the disk
 _PAGE = 5_000
 _LOWEST = -(2**63)  # a number below 1 is never given, and must be seen
@@ -29,6 +30,7 @@ class Action(StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105 - a name, not a value
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a name, not a value
     SIGNED_IN = "signed_in"
+    BASELINE_APPROVED = "baseline_approved"
     REQUEST_REFUSED = "request_refused"
 
 
@@ -68,6 +70,7 @@ _COLUMNS = """
 """
 _READ = text(f"SELECT {_COLUMNS} WHERE seq > :after ORDER BY seq LIMIT :page")
 _READ_SINCE = text(f"SELECT {_COLUMNS} WHERE seq > :after AND at >= :since ORDER BY seq LIMIT :page")
+_READ_ACTION = text(f"SELECT {_COLUMNS} WHERE action = :action ORDER BY seq")
 _LAST = text(f"SELECT {_COLUMNS} ORDER BY seq DESC LIMIT :count")
 _COUNT = text("SELECT count(*) FROM runbook.audit_log WHERE seq <= :seq")
 
@@ -78,6 +81,15 @@ def append(engine: Engine, entry: Entry) -> int:
     Raises when it cannot be written: what it records must then not happen.
     """
     schema.ensure(engine)
+    with engine.connect() as connection:
+        return append_within(connection, entry)
+
+
+def append_within(connection: Connection, entry: Entry) -> int:
+    """Writes the entry as a part of the connection's transaction; gives its number.
+
+    All others who append wait until that ends: take no lock after this.
+    """
     actor = entry.actor
     values = {
         "actor_id": actor.id if actor else None,
@@ -88,9 +100,8 @@ def append(engine: Engine, entry: Entry) -> int:
         "outcome": entry.outcome.value,
         "details": canonical(_SHAPES.data(entry.details)),
     }
-    with engine.connect() as connection:
-        seq: int = connection.execute(_APPEND, values).scalar_one()
-        return seq
+    seq: int = connection.execute(_APPEND, values).scalar_one()
+    return seq
 
 
 def _text(value: str) -> str:
@@ -116,6 +127,14 @@ def read_entries(
         if len(rows) < _PAGE:
             return
         after = rows[-1][0]
+
+
+def entries_of(engine: Engine, action: Action) -> list[StoredEntry]:
+    """Every entry of one action, in their order: for actions that people take by hand."""
+    schema.ensure(engine)
+    with engine.connect() as connection:
+        rows = connection.execute(_READ_ACTION, {"action": action.value}).all()
+    return [_stored(row) for row in rows]
 
 
 def last_entries(engine: Engine, count: int) -> list[StoredEntry]:

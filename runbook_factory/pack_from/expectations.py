@@ -69,10 +69,11 @@ class ExpectationMaker:
         for name in dict.fromkeys(kpi.name for kpi in self.record.kpis):
             results = [kpi for kpi in self.record.kpis if kpi.name == name]
             spec = _limit(results) if self._depends_on_time(name) else _plain(results[0].value)
-            if spec is not None:
+            if spec is not None and not self.secrets.are_in(str(spec)):
                 yield name, spec
         for name, value in self.record.measures.items():
-            if name not in names and not self.by_chance and not self.volatile.measure(name, value):
+            held_back = self.volatile.measure(name, value) or self.secrets.are_in(str(value))
+            if name not in names and not self.by_chance and not held_back:
                 yield name, _plain(value)
 
     def _depends_on_time(self, name: str) -> bool:

@@ -1,12 +1,12 @@
 """The files of a scenario, written all or none."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runbook_defs.problems import listed
 from runbook_factory.pack_from.refusal import NotPackable
+from runbook_factory.whole_file import write_whole
 
 
 def check_free(folder: Path, names: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ def write_all(folder: Path, files: Mapping[str, bytes], *, last: tuple[str, byte
             with (folder / name).open("xb") as file:
                 made.append(folder / name)
                 file.write(data)
-        _replace(folder / last[0], last[1])
+        write_whole(folder / last[0], last[1])
     except OSError as error:
         _take_back(made)
         reason = (error.strerror or str(error)).lower()
@@ -39,19 +39,6 @@ def write_all(folder: Path, files: Mapping[str, bytes], *, last: tuple[str, byte
         raise NotPackable(message, hint="nothing was written") from None
     except BaseException:
         _take_back(made)
-        raise
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # Beside it first: whoever reads meanwhile sees the old file or the new one, never half of one.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
         raise
 
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from runbook_defs.execution import StepStatus
+from runbook_defs.execution import ExecutionRecord, StepStatus
 from runbook_defs.pack import FILE_NAME
 from runbook_defs.problems import listed
+from runbook_factory.actors import local_actor
+from runbook_factory.audit.baselines import ApprovedPicture, note_approved
+from runbook_factory.baselines import digest_of
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine, reachable
 from runbook_factory.execution_log import get_execution
@@ -76,6 +79,8 @@ def pack_execution(
     text = target.with_scenario(made.scenario, made.fixture)
     proposals = propose(recording, others, known=target.runbook.runbook.tolerances)
     check_free(target.folder, list(made.files))
+    for picture in _approved(recording.record, made, target):
+        note_approved(known, picture, actor=local_actor())
     write_all(target.folder, made.files, last=(FILE_NAME, text))
     return Packed(
         runbook=target.runbook,
@@ -86,6 +91,21 @@ def pack_execution(
         proposals=tuple(proposals),
         compared=len(others),
     )
+
+
+def _approved(record: ExecutionRecord, made: _Made, target: Target) -> Iterator[ApprovedPicture]:
+    """The recorded pictures that become baselines of the scenario."""
+    named: Mapping[str, str] = made.scenario["expected"].get("screenshots", {})
+    steps = {picture["name"]: step.step_id for step in record.steps for picture in step.pictures}
+    for name, file in named.items():
+        yield ApprovedPicture(
+            path=(target.folder / file).relative_to(target.runbook.project.root).as_posix(),
+            runbook_id=record.runbook_id,
+            execution=record.id,
+            step=steps[name],
+            picture=name,
+            digest=digest_of(made.files[file]),
+        )
 
 
 def _recording(known: Engine, execution: str) -> Recording:

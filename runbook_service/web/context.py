@@ -17,6 +17,7 @@ from dagster._core.workspace.permissions import (
 )
 from starlette.requests import HTTPConnection
 
+from runbook_factory.opening import actor_tags
 from runbook_service.identities.identity import Identity
 from runbook_service.identities.roles import Right
 
@@ -54,6 +55,10 @@ class RunbookRequestContext(WorkspaceRequestContext):
     def permissions_for_location(self, *, location_name: str) -> Mapping[str, PermissionResult]:
         """The same for one code location: a role does not differ from one to the other."""
         return {name: self._permission(name) for name in LOCATION_SCOPED_PERMISSIONS}
+
+    def get_viewer_tags(self) -> dict[str, str]:
+        """What Dagster tags the runs of a backfill with: who asked for it."""
+        return actor_tags(self.identity.actor)
 
     def _permission(self, name: str) -> PermissionResult:
         right = _RIGHTS.get(Permissions(name), Right.MANAGE)

@@ -1,8 +1,6 @@
 """The one door: nobody without a token gets further than health and the sign-in page."""
 
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 from sqlalchemy import Engine
@@ -15,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runbook_service.identities.identity import Identity
 from runbook_service.identities.roles import Right
 from runbook_service.identities.tokens import TokenError, authenticate
+from runbook_service.web.refusals import Refusals, Watched
 
 COOKIE = "rb_session"
 MAX_BODY = 2 * 1024 * 1024
@@ -30,27 +29,28 @@ _GUARDED = (
     ("/dagit/notebook", Right.READ_VALUES),
     ("/report_asset_", Right.MANAGE),
 )
-FAILURES, WINDOW_SECONDS, MOST_CLIENTS = 20, 60.0, 10_000
-
-# Called with what was refused: path, who (None when nobody), reason.
-Refused = Callable[[str, Identity | None, str], None]
+_SHUT_DOWN = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
 
 
 class Door:
     """ASGI middleware around everything, for HTTP and websockets alike."""
 
-    def __init__(self, app: ASGIApp, *, engine: Engine, refused: Refused) -> None:
+    def __init__(self, app: ASGIApp, *, engine: Engine, refusals: Refusals) -> None:
         self._app = app
         self._engine = engine
-        self._refused = refused
-        self._failures = _Failures()
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with its identity in the scope, or answers it."""
-        if scope["type"] not in {"http", "websocket"} or scope["path"] in OPEN:
-            await self._app(scope, receive, send)
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, self._until_the_end(send))
             return
         connection = HTTPConnection(scope)
+        address = connection.client.host if connection.client else ""
+        scope["watched"] = Watched(refusals=self._refusals, path=connection.url.path, address=address)
+        if scope["path"] in OPEN:
+            await self._app(scope, receive, send)
+            return
         answer = await self._checked(connection)
         if answer is None and _too_long(connection):
             answer = _TOO_LARGE
@@ -69,30 +69,43 @@ class Door:
 
     async def _checked(self, connection: HTTPConnection) -> Response | None:
         """The refusal, or None when the request may pass."""
-        client = connection.client.host if connection.client else ""
+        watched: Watched = connection.scope["watched"]
         presented, by_cookie = _presented(connection)
         if presented is None:
             return _sign_in_first(connection, "a token is needed: Authorization: Bearer ...")
         try:
             identity = await run_in_threadpool(authenticate, self._engine, presented)
         except TokenError as wrong:
-            if self._failures.too_many(client):
-                wait = {"Retry-After": str(int(WINDOW_SECONDS))}
-                return error(429, "too_many_failures", "too many refused tokens from here", headers=wait)
-            self._failures.note(client)
-            await run_in_threadpool(self._refused, connection.url.path, None, wrong.message)
+            seconds = watched.wait()
+            if seconds:
+                return too_many("too_many_failures", "too many refused tokens from here", seconds)
+            await run_in_threadpool(watched.refused, wrong.message)
             return _sign_in_first(connection, wrong.message)
         except OperationalError:
             return error(503, "no_database", "the database cannot be reached", headers={"Retry-After": "5"})
+        watched = connection.scope["watched"] = replace(watched, identity=identity)
+        seconds = watched.wait()
+        if seconds:
+            return too_many("too_many_refused", "too many refused requests with this token", seconds)
         if by_cookie and not _same_origin(connection):
-            await run_in_threadpool(self._refused, connection.url.path, identity, "sent from another site")
+            await run_in_threadpool(watched.refused, "sent from another site")
             return error(403, "other_site", "a signed-in browser's request from another site is refused")
         reason = _not_for(identity, connection.url.path)
         if reason:
-            await run_in_threadpool(self._refused, connection.url.path, identity, reason)
+            await run_in_threadpool(watched.refused, reason)
             return error(403, "forbidden", reason)
         connection.scope["identity"] = identity
         return None
+
+    def _until_the_end(self, send: Send) -> Send:
+        """Writes what is still to be written of refused requests before the server says that it is down."""
+
+        async def told(message: Message) -> None:
+            if message["type"] in _SHUT_DOWN:
+                await run_in_threadpool(self._refusals.close)
+            await send(message)
+
+        return told
 
 
 def error(
@@ -106,6 +119,12 @@ def error(
     """An error as the API tells it: a code for programs, a sentence for people, the next move."""
     told = {"code": code, "message": message} | ({"hint": hint} if hint else {})
     return JSONResponse({"error": told}, status_code=status, headers=headers)
+
+
+def too_many(code: str, message: str, seconds: int) -> JSONResponse:
+    """The error for whoever was refused too often lately."""
+    headers = {"Retry-After": str(seconds)}
+    return error(429, code, message, hint=f"wait {seconds} seconds", headers=headers)
 
 
 _TOO_LARGE = error(413, "too_large", f"the request has more than {MAX_BODY // 1024**2} MiB")
@@ -174,23 +193,3 @@ class _Body:
         message = await self._receive()
         self._seen += len(message.get("body", b""))
         return {"type": "http.disconnect"} if self.cut else message
-
-
-class _Failures:
-    """How often each address showed a token that was refused, lately."""
-
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def note(self, client: str) -> None:
-        times = self._seen.setdefault(client, deque(maxlen=FAILURES))
-        times.append(time.monotonic())
-        self._seen.move_to_end(client)
-        while len(self._seen) > MOST_CLIENTS:
-            self._seen.popitem(last=False)
-
-    def too_many(self, client: str) -> bool:
-        times = self._seen.get(client)
-        if times is None or len(times) < FAILURES:
-            return False
-        return times[0] > time.monotonic() - WINDOW_SECONDS

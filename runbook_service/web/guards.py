@@ -1,6 +1,7 @@
 """What GraphQL lets through: by role, by runbook, and no more than a server can bear."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
 from typing import Any
 
 from graphql import (
@@ -17,6 +18,9 @@ from graphql import (
 
 from runbook_service.identities.identity import Identity
 from runbook_service.identities.roles import Right
+from runbook_service.service import Forbidden
+from runbook_service.web.launches import DishonestRun, in_their_name
+from runbook_service.web.refusals import watched
 
 MAX_DEPTH = 40  # Dagster's own pages ask up to some twenty levels deep
 MAX_FIELDS = 5_000
@@ -48,8 +52,8 @@ def guard(schema: GraphQLSchema) -> GraphQLSchema:
     """Puts guards before the fields that need one; no other field pays for it."""
     if schema.mutation_type is not None:
         for name, field in schema.mutation_type.fields.items():
-            if name not in _OUR_MUTATIONS:
-                field.resolve = _guarded_mutation(name, field.resolve)
+            ours = name in _OUR_MUTATIONS
+            field.resolve = _noted(field.resolve) if ours else _guarded_mutation(name, field.resolve)
     if schema.query_type is not None:
         for name, field in schema.query_type.fields.items():
             if name not in _OURS:
@@ -72,19 +76,50 @@ def _guarded_mutation(name: str, resolve: Any) -> Callable[..., Any]:
     def guarded(root: Any, info: Any, **arguments: Any) -> Any:
         identity = _identity(info)
         if not identity.has(right):
-            raise GraphQLError(f"the role {identity.role} does not have the right {right}")
+            raise _refused(info, f"the role {identity.role} does not have the right {right}")
         if identity.is_limited:
             message = "a token that is limited to some runbooks starts and stops them by executeRunbook"
-            raise GraphQLError(f"{message}, replayExecution and cancelExecution")
-        return resolve(root, info, **arguments)
+            raise _refused(info, f"{message}, replayExecution and cancelExecution")
+        try:
+            told = in_their_name(arguments, info.context)
+        except DishonestRun as wrong:
+            raise _refused(info, wrong.message) from None
+        return resolve(root, info, **told)
 
     return guarded
+
+
+def _noted(resolve: Any) -> Callable[..., Any]:
+    """The resolver of ours, which asks for the right itself; what it refuses is noted."""
+
+    async def awaited(answer: Awaitable[Any], info: Any) -> Any:
+        try:
+            return await answer
+        except Forbidden as refused:
+            watched(info.context.source).refused(refused.message)
+            raise
+
+    def noted(root: Any, info: Any, **arguments: Any) -> Any:
+        try:
+            answer = resolve(root, info, **arguments)
+        except Forbidden as refused:
+            watched(info.context.source).refused(refused.message)
+            raise
+        return awaited(answer, info) if isawaitable(answer) else answer
+
+    return noted
+
+
+def _refused(info: Any, message: str) -> GraphQLError:
+    """The error, once it is noted: requests are resolved in threads of their own, which may wait for that."""
+    watched(info.context.source).refused(message)
+    return GraphQLError(message)
 
 
 def _guarded_query(resolve: Any) -> Callable[..., Any]:
     def guarded(root: Any, info: Any, **arguments: Any) -> Any:
         if _identity(info).is_limited:
-            raise GraphQLError("a token that is limited to some runbooks has only the runbook queries")
+            raise _refused(info, "a token that is limited to some runbooks has only the runbook queries")
         return resolve(root, info, **arguments)
 
     return guarded

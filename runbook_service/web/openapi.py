@@ -18,7 +18,7 @@ _ERRORS = {
     "413": "the request is too large",
     "415": "the body is not JSON",
     "422": "the request does not fit",
-    "429": "too many refused tokens",
+    "429": "too many refused requests, or refused tokens: wait as long as Retry-After says",
     "503": "the database cannot be reached",
 }
 
@@ -66,6 +66,7 @@ def document(bodies: Mapping[str, type[BaseModel]]) -> Document:
                         "404": {"description": _ERRORS["404"], "content": _content("Error")},
                         "403": {"description": _ERRORS["403"], "content": _content("Error")},
                         "401": {"description": _ERRORS["401"], "content": _content("Error")},
+                        "429": {"description": _ERRORS["429"], "content": _content("Error")},
                     },
                 }
             },

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -18,9 +19,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from runbook_factory.audit.log import Action, Entry, Outcome, append
+from runbook_factory.audit.log import append
 from runbook_service.executions import NotFound
-from runbook_service.identities.identity import Identity
 from runbook_service.launching import LaunchError
 from runbook_service.service import Forbidden, Service
 from runbook_service.web.context import RunbookProcessContext, RunbookRequestContext
@@ -28,6 +28,7 @@ from runbook_service.web.door import Door, error
 from runbook_service.web.graphql import build_schema
 from runbook_service.web.guards import Bounded, guard
 from runbook_service.web.health import Latency, health_routes
+from runbook_service.web.refusals import Refusals
 from runbook_service.web.rest import rest_routes
 from runbook_service.web.signin import signin_routes
 
@@ -56,7 +57,8 @@ class RunbookWebserver(DagsterWebserver[RunbookProcessContext, RunbookRequestCon
 
     def build_middleware(self) -> list[Middleware]:
         """The door stands before everything."""
-        door = Middleware(Door, engine=self._service.engine, refused=self._refused)
+        refusals = Refusals(partial(append, self._service.engine))
+        door = Middleware(Door, engine=self._service.engine, refusals=refusals)
         return [Middleware(_Timed, latency=self._latency), door, *super().build_middleware()]
 
     def build_routes(self) -> list[BaseRoute]:
@@ -84,19 +86,6 @@ class RunbookWebserver(DagsterWebserver[RunbookProcessContext, RunbookRequestCon
     def handle_graphql_errors(self, errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
         """Errors without stack traces: what is not ours to tell is in the log, under a number."""
         return [_formatted(item) for item in errors]
-
-    def _refused(self, path: str, identity: Identity | None, reason: str) -> None:
-        actor = identity.actor if identity else None
-        append(
-            self._service.engine,
-            Entry(
-                action=Action.REQUEST_REFUSED,
-                subject=path,
-                outcome=Outcome.REFUSED,
-                actor=actor,
-                details={"reason": reason},
-            ),
-        )
 
 
 def _formatted(problem: GraphQLError) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from runbook_service.identities.tokens import (
     open_session,
 )
 from runbook_service.web.door import COOKIE
+from runbook_service.web.refusals import watched
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in · Runbook Engine</title>
 <meta name="viewport" content="width=device-width"><style>
@@ -53,6 +54,13 @@ def signin_routes(engine: Engine) -> list[Route]:
         try:
             identity = await run_in_threadpool(authenticate, engine, form.get("token", "").strip())
         except TokenError as wrong:
+            seconds = watched(request).wait()
+            if seconds:
+                told = f"too many refused tokens from here: wait {seconds} seconds"
+                page = _page(target, told, status=429)
+                page.headers["Retry-After"] = str(seconds)
+                return page
+            await run_in_threadpool(watched(request).refused, wrong.message)
             return _page(target, wrong.message, status=401)
         session = await run_in_threadpool(open_session, engine, identity)
         answer = RedirectResponse(target, status_code=303)

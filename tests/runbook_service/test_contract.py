@@ -1,11 +1,17 @@
 """What the service relies on of Dagster's webserver: private, and pinned for that reason."""
 
 import inspect
+from typing import Any
 
-from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
+from dagster._core.workspace.context import (
+    BaseWorkspaceRequestContext,
+    WorkspaceProcessContext,
+    WorkspaceRequestContext,
+)
 from dagster._core.workspace.permissions import LOCATION_SCOPED_PERMISSIONS, VIEWER_PERMISSIONS, Permissions
 from dagster_graphql.implementation.execution.launch_execution import do_launch
 from dagster_webserver.webserver import DagsterWebserver
+from graphql import get_named_type, is_input_object_type
 
 from runbook_service.web.graphql import build_schema
 from runbook_service.web.guards import _MUTATIONS, _VALUES
@@ -42,6 +48,32 @@ def test_the_guarded_fields_are_there() -> None:
     assert _MUTATIONS.keys() <= schema.mutation_type.fields.keys()
     for type_name, names in _VALUES.items():
         assert set(names) <= schema.type_map[type_name].fields.keys()  # type: ignore[attr-defined]
+
+
+def test_every_mutation_that_can_state_tags_or_a_config_does_so_where_they_are_made_anew() -> None:
+    schema = build_schema().graphql_schema
+    assert schema.mutation_type is not None
+
+    def states(kind: Any) -> bool:
+        named = get_named_type(kind)
+        if named.name in {"ExecutionTag", "RunConfigData"}:
+            return True
+        return is_input_object_type(named) and any(states(item.type) for item in named.fields.values())
+
+    found = {
+        (name, str(argument.type))
+        for field in schema.mutation_type.fields.values()
+        for name, argument in field.args.items()
+        if states(argument.type)
+    }
+    assert found == {
+        ("executionParams", "ExecutionParams!"),
+        ("executionParams", "ExecutionParams"),
+        ("executionParamsList", "[ExecutionParams!]!"),
+        ("reexecutionParams", "ReexecutionParams"),
+        ("backfillParams", "LaunchBackfillParams!"),
+    }
+    assert "get_viewer_tags" in vars(BaseWorkspaceRequestContext)  # who asks for a backfill
 
 
 def test_the_specifications_types_are_in_the_schema() -> None:

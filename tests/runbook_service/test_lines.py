@@ -1,6 +1,7 @@
 """Runs of one line are executed one after the other, whatever is free."""
 
 import time
+from itertools import pairwise
 from uuid import uuid4
 
 from dagster import DagsterRun, DagsterRunStatus
@@ -36,6 +37,6 @@ def test_the_runs_of_a_line_do_not_overlap(running: Running) -> None:
             time.sleep(0.1)
     records = [get_execution(engine(running.project), name) for name in names]
     assert [record.status.value for record in records] == ["success"] * 3
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in pairwise(records):
         assert before.completed_at is not None
         assert before.completed_at <= after.started_at
