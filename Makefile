@@ -5,12 +5,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup smoke test lint bench demo lock clean
+.PHONY: help setup up smoke test lint bench demo lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ready .venv/.tools ## Build .venv, find or get a browser and a Pushgateway
+
+up: setup ## Start the service, with a demo for the shipped runbooks, until Ctrl-C
+	@$(BIN)/python -m demo.up
 
 smoke: setup ## Check, test and run the shipped runbooks end to end
 	@$(BIN)/python -m demo.smoke

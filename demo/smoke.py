@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo.app import DEFAULT_TOKEN
 from demo.warehouse import AS_OF, as_url, make
-from demo.world import MissingPart, pushgateway, upstream
+from demo.world import MissingPart, pushgateway, surroundings, upstream
 
 ENRICHMENT = "rb-001-entity-enrichment"
 QUALITY = "dq-001-data-quality"
@@ -54,13 +54,7 @@ def _run_live() -> tuple[str, str]:
     ):
         warehouse = as_url(f"{folder}/warehouse.db")
         make(warehouse)
-        where = {
-            "SOURCE_API_URL": f"{api}/api/entities",
-            "API_BASE_URL": api,
-            "API_TOKEN": DEFAULT_TOKEN,
-            "PUSHGATEWAY_URL": metrics,
-            "WAREHOUSE_URL": warehouse,
-        }
+        where = surroundings(api=api, metrics=metrics, warehouse=warehouse)
         first = _rb("run", QUALITY, "-i", f"as_of={int(AS_OF.timestamp())}", environment=where)
         _rb("run", POLICY, environment=where)
         last = _rb("run", ENRICHMENT, environment=where)

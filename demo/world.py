@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import requests
 
+from demo.app import DEFAULT_TOKEN
+
 START_SECONDS = 15.0
 
 
@@ -35,12 +37,12 @@ def upstream(*, port: int = 0) -> Iterator[str]:
 
 
 @contextmanager
-def pushgateway() -> Iterator[str]:
-    """The URL of a running Prometheus Pushgateway on a free port."""
+def pushgateway(*, port: int = 0) -> Iterator[str]:
+    """The URL of a running Prometheus Pushgateway; port 0 takes a free one."""
     program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
     if program is None:
         raise MissingPart("no Pushgateway: install prometheus-pushgateway, or put pushgateway on the PATH")
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{port or _free_port()}"
     with subprocess.Popen(  # noqa: S603 - found on the PATH
         [program, f"--web.listen-address={address}"],
         stdout=subprocess.DEVNULL,
@@ -51,6 +53,17 @@ def pushgateway() -> Iterator[str]:
             yield f"http://{address}"
         finally:
             process.terminate()
+
+
+def surroundings(*, api: str, metrics: str | None, warehouse: str) -> dict[str, str]:
+    """The variables by which the shipped runbooks find these parts; without `metrics` they cannot publish."""
+    found = {
+        "SOURCE_API_URL": f"{api}/api/entities",
+        "API_BASE_URL": api,
+        "API_TOKEN": DEFAULT_TOKEN,
+        "WAREHOUSE_URL": warehouse,
+    }
+    return found if metrics is None else {**found, "PUSHGATEWAY_URL": metrics}
 
 
 def _free_port() -> int:

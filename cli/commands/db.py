@@ -2,7 +2,7 @@
 
 import typer
 
-app = typer.Typer(help="The project's database: where it is, starting and stopping the embedded one.")
+app = typer.Typer(help="The project's database: where it is, its tables, stopping the embedded one.")
 
 
 @app.command("url")
@@ -13,6 +13,16 @@ def url() -> None:
 
     url = database_url(find_project()).set(drivername="postgresql")
     print(url.render_as_string(hide_password=True))
+
+
+@app.command("upgrade")
+def upgrade() -> None:
+    """Make the tables of this version, or bring those of an older one up to it."""
+    from runbook_factory.project import find_project
+    from runbook_factory.upgrade import upgrade
+
+    revision = upgrade(find_project())
+    print(f"the tables are at revision {revision}, and Dagster's are those of its version")
 
 
 @app.command("stop")
