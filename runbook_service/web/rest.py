@@ -1,16 +1,15 @@
 """The REST routes: for other services, k6 and curl."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from mimetypes import guess_type
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from runbook_defs.execution import Status
@@ -18,6 +17,7 @@ from runbook_service.executions import RUNNING, NotFound, runbook_data
 from runbook_service.identities.identity import Identity
 from runbook_service.identities.roles import Right
 from runbook_service.launching import LaunchError
+from runbook_service.pictures import list_artifacts, read_artifact
 from runbook_service.service import MOST_LISTED, Forbidden, Service
 from runbook_service.web.context import identity_of
 from runbook_service.web.door import error
@@ -226,32 +226,29 @@ class _Api:
         return JSONResponse({"id": found, "status": RUNNING, "cancelling": True}, status_code=202)
 
     async def artifacts(self, request: Request) -> Response:
-        folder = await self._folder(request)
-        files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-        return JSONResponse({"artifacts": [_artifact(path, folder) for path in files]})
+        execution_id = await self._readable(request)
+        found = await run_in_threadpool(
+            list_artifacts, self._service.project, self._service.engine, execution_id
+        )
+        return JSONResponse({"artifacts": [artifact.as_json() for artifact in found]})
 
     async def artifact(self, request: Request) -> Response:
-        folder = (await self._folder(request)).resolve()
-        path = (folder / request.path_params["name"]).resolve()
-        if not path.is_relative_to(folder) or not path.is_file():
-            raise NotFound(f"there is no artifact {request.path_params['name']!r}")
-        return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+        execution_id, name = await self._readable(request), request.path_params["name"]
+        service = self._service
+        data = await run_in_threadpool(read_artifact, service.project, service.engine, execution_id, name)
+        if data is None:
+            raise NotFound(f"there is no artifact {name!r}")
+        kind, _ = guess_type(name)
+        headers = {"X-Content-Type-Options": "nosniff"}
+        return Response(data, media_type=kind or "application/octet-stream", headers=headers)
 
-    async def _folder(self, request: Request) -> Path:
+    async def _readable(self, request: Request) -> str:
+        """The id of the execution, when they may see what it left."""
         identity = identity_of(request)
         found = await run_in_threadpool(self._service.execution, request.path_params["id"], identity)
         if not identity.has(Right.READ_VALUES):
             raise Forbidden(Right.READ_VALUES, identity)
-        return self._service.project.state / "artifacts" / str(found["id"])
-
-
-def _artifact(path: Path, folder: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    return {
-        "name": path.relative_to(folder).as_posix(),
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+        return str(found["id"])
 
 
 async def _body(request: Request, model: type[Body]) -> Body:
