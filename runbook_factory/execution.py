@@ -222,8 +222,8 @@ class Execution:
             reason=self.redactor.text(reason),
             duration_seconds=duration,
             assumptions=self.assumptions,
-            kpis=kpis,
-            measures=dict(self.measures),
+            kpis=tuple(self._masked(kpi) for kpi in kpis),
+            measures=self.redactor.data(self.measures),
             inputs=self.redactor.data(dict(self.inputs)),
             environment=dict(fingerprint()),
             secrets=self._pseudonyms(),
@@ -247,6 +247,11 @@ class Execution:
             self.lease.release()
         self.emit(ExecutionFinished(record=record, report=report))
         return record
+
+    def _masked(self, kpi: KpiResult) -> KpiResult:
+        """The figure as readers may see it: what steps got may be a secret, in text and in digits."""
+        shown = self.redactor.data([kpi.value, list(kpi.explanation)])
+        return replace(kpi, value=shown[0], explanation=tuple(shown[1]))
 
     def _pseudonyms(self) -> dict[str, str]:
         """What stands for each secret that was read, and for each sensitive input."""

@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Any
 
+CUT = "…"
+"""What stands at the end of a text that was shortened: what is left of a secret before it is masked, too."""
+
 
 class ErrorType(StrEnum):
     """What kind of thing went wrong; acceptance packs and retries name these."""
@@ -46,3 +49,8 @@ class StepError(Exception):
         self.hint = hint
         self.details = details or {}
         self.retry_after = retry_after
+
+
+def shortened(text: str, length: int) -> str:
+    """At most so many characters of the text, with `CUT` at the end when it has more."""
+    return text if len(text) <= length else text[: length - 1] + CUT

@@ -30,6 +30,7 @@ class HttpRequest:
 
 
 MAX_LEVELS = 200  # of nesting in a JSON answer
+_QUOTABLE = 100_000  # characters that are looked through for secrets before some of them are quoted
 
 
 def _not_json(word: str) -> Any:
@@ -56,15 +57,23 @@ def _finite(text: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpResponse:
-    """One HTTP answer, of any status; header names are lower case."""
+    """One HTTP answer, of any status; header names are lower case.
+
+    `mask` takes the secrets out of what a message quotes of it.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    mask: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
     def text(self) -> str:
         """The body as text; undecodable bytes become replacement characters."""
         return self.body.decode("utf-8", errors="replace")
+
+    def start(self, length: int) -> str:
+        """The first characters of the text on one line, without secrets: first masked, and then cut."""
+        return " ".join(self.mask(self.text()[:_QUOTABLE])[:length].split())
 
     def json(self) -> Any:
         """The body as JSON; raises `StepError` of type `data` that shows what came instead."""
@@ -74,7 +83,7 @@ class HttpResponse:
                 check_levels(data)
             return data
         except (ValueError, RecursionError) as error:
-            start = " ".join(self.text()[:80].split())
+            start = self.start(80)
             kind = self.headers.get("content-type", "no content type")
             raise StepError(
                 ErrorType.DATA,

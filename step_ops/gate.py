@@ -141,7 +141,8 @@ class Gate:
     def http(self, request: HttpRequest) -> HttpResponse:
         """The answer to an HTTP request, of any status; raises `StepError` when there is none."""
         within = replace(request, timeout=self._time_left(request.timeout))
-        return self._exchange(request, lambda: self._world.http(within))
+        response = self._exchange(request, lambda: self._world.http(within))
+        return replace(response, mask=self.masked)
 
     def photograph(
         self, request: PageRequest, *, accept: Callable[[PageShot], bool] = lambda shot: False
@@ -237,6 +238,10 @@ class Gate:
         pseudonym = self._redactor.pseudonym(name, value)
         self.reads.append(Read(kind="secret", name=name, value=pseudonym))
         return Secret(name, value)
+
+    def masked(self, value: Any) -> Any:
+        """Text or data without secrets, for a message that shows a part of it: cut first, they would hide."""
+        return self._redactor.data(value)
 
     def file(self, name: str) -> bytes:
         """The bytes of a file beside the runbook; its digest is a recorded read."""

@@ -21,7 +21,7 @@ def expect_success(request: HttpRequest, response: HttpResponse) -> HttpResponse
         ErrorType.HTTP,
         f"{request.method} {place} answered {response.status}",
         hint=_HINTS.get(response.status, ""),
-        details={"status": response.status, "answer": " ".join(response.text()[:300].split())},
+        details={"status": response.status, "answer": response.start(300)},
         retry_after=_retry_after(response),
     )
 

@@ -163,8 +163,10 @@ def _body(body: bytes, redactor: Redactor, keep: Keep) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        text = body.decode()
+        text = body.decode() if b"\0" not in body else None
     except UnicodeDecodeError:
+        text = None
+    if text is None:  # the bytes of another encoding, or of no text
         return _kept(redactor.bytes(body), keep)
     data = _structure(text)
     if data is not None:
@@ -172,7 +174,7 @@ def _body(body: bytes, redactor: Redactor, keep: Keep) -> dict[str, Any]:
         cleaned = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     else:
         cleaned = redactor.text(text)
-    if len(cleaned) > INLINE_BYTES or "\0" in cleaned or "\\u0000" in cleaned:
+    if len(cleaned) > INLINE_BYTES or "\\u0000" in cleaned:
         return _kept(cleaned.encode("utf-8", "replace"), keep)
     return {"json": data} if data is not None else {"text": cleaned}
 

@@ -1,17 +1,15 @@
 """Masking: what leaves this process holds no known secret, in whatever way it is written."""
 
-import base64
 import hashlib
 import hmac
-import html
-import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, AnyStr, TypeAlias
-from urllib.parse import quote, quote_plus
 
+from step_ops.errors import CUT
 from step_ops.secrets import Secret
+from step_ops.spellings import as_bytes, in_bytes, spellings
 
 SHORTEST = 6
 """Characters below which a value is not masked: it would turn up everywhere by chance."""
@@ -20,9 +18,6 @@ MOST_REMEMBERED = 1_000  # tokens that were found by their shape
 
 # The class has a method called bytes, which would hide the type from its neighbours.
 Octets: TypeAlias = bytes
-
-# What each URL encoder leaves alone: nothing, a path, JavaScript's encodeURIComponent, a whole URL.
-_URL_SAFE = ("", "/", "!'()*", "!$&'()*+,;=:@/", "!#$%&'()*+,/:;=?@[]~")
 
 # What stands for a secret. It is never masked again, so that a replay says what the record says.
 _PSEUDONYM = re.compile(r"secret:(?P<name>.*)#[0-9a-f]{10}", re.DOTALL)
@@ -68,6 +63,7 @@ class Redactor:
         # Replaced as a whole, so that a reader never sees half a registration.
         self._needles: tuple[tuple[str, str], ...] = ()
         self._byte_needles: tuple[tuple[Octets, Octets], ...] = ()
+        self._all = ""  # every needle, to see at once that none of them is there
 
     def register(self, name: str, value: str) -> bool:
         """Mask `value` from now on; False when it is too short, or part of what a mask says."""
@@ -78,9 +74,10 @@ class Redactor:
         with self._lock:
             if core not in self._known:
                 self._known.add(core)
-                forms = sorted(_forms(core))
+                forms = sorted(spellings(core))
                 self._needles += tuple((form, mask) for form in forms)
-                self._byte_needles += tuple((_encode(form), mask.encode()) for form in forms)
+                self._byte_needles += tuple((data, mask.encode()) for data in sorted(in_bytes(core, forms)))
+                self._all = "\n".join([self._all, *forms])
         return True
 
     def pseudonym(self, name: str, value: str) -> str:
@@ -91,12 +88,13 @@ class Redactor:
         known = _PSEUDONYM.fullmatch(value)
         if known and known["name"] == name:
             return value
-        text = _encode(name) + b"\0" + _encode(value.strip())
+        text = as_bytes(name) + b"\0" + as_bytes(value.strip())
         return f"secret:{name}#{hmac.new(self._key, text, hashlib.sha256).hexdigest()[:10]}"
 
     def text(self, text: str) -> str:
         """`text` without secrets, nor anything shaped like a well-known kind of token."""
-        return _mask_shapes(_mask(text, self._needles), _TEXT_SHAPES, self._remember)
+        masked = self._without_start(_mask(text, self._needles))
+        return _mask_shapes(masked, _TEXT_SHAPES, self._remember)
 
     def bytes(self, data: Octets) -> Octets:
         """`data` without secrets, as UTF-8 or inside binary content."""
@@ -115,7 +113,27 @@ class Redactor:
         whole = "\n".join(leaf for leaf in leaves if isinstance(leaf, str))
         needles = tuple((form, mask) for form, mask in self._needles if form in whole)
         shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole]
-        return self._copy(value, lambda text: _mask_shapes(_mask(text, needles), shapes, self._remember))
+
+        def masked(text: str) -> str:
+            return _mask_shapes(self._without_start(_mask(text, needles)), shapes, self._remember)
+
+        return self._copy(value, masked)
+
+    def _without_start(self, text: str) -> str:
+        """The text with the start of a secret masked where the text was cut within it."""
+        if CUT not in text:
+            return text
+        *parts, last = text.split(CUT)
+        return "".join(self._without_end(part) + CUT for part in parts) + last
+
+    def _without_end(self, text: str) -> str:
+        """The text without what may be the start of a secret at its end."""
+        end = text[-SHORTEST:]
+        if len(end) < SHORTEST or end not in self._all:
+            return text
+        starts = ((_overlap(text, needle), mask) for needle, mask in self._needles if end in needle)
+        length, mask = max(starts, default=(0, ""))
+        return text[:-length] + mask if length else text
 
     def _remember(self, mask: str, token: str) -> None:
         """From now on the token is masked also where letters stand close to it."""
@@ -191,6 +209,12 @@ def _mask(text: AnyStr, needles: Sequence[tuple[AnyStr, AnyStr]]) -> AnyStr:
     return text[:0].join(parts)
 
 
+def _overlap(text: str, needle: str) -> int:
+    """How many characters at the end of the text are the start of the needle: none, or enough to tell."""
+    most = min(len(text), len(needle) - 1)
+    return next((n for n in range(most, SHORTEST - 1, -1) if text.endswith(needle[:n])), 0)
+
+
 def _finds(text: AnyStr, needles: Iterable[tuple[AnyStr, AnyStr]]) -> Iterator[tuple[int, int, int, AnyStr]]:
     """Start, end, length of the needle, mask; a needle that overlaps itself is one find."""
     for needle, mask in needles:
@@ -215,60 +239,3 @@ def _mask_shapes(
                 found(mask, hit[0])
             text = pattern.sub(mask, text)
     return text
-
-
-def _forms(value: str) -> set[str]:
-    """Every way of writing `value` that clients, servers, logs and reports are known to use."""
-    plain = {value, value.replace("\r\n", "\n"), value.replace("\r\n", "\n").replace("\n", "\r\n")}
-    forms: set[str] = set(plain)
-    for text in plain:
-        escaped = _escaped(text)
-        forms |= escaped | _quoted(text) | {html.escape(text), html.escape(text, quote=False)}
-        for once in escaped:  # JSON within JSON, JSON within a form
-            forms |= _escaped(once) | {quote(once, safe=""), quote_plus(once)}
-        for octets in {_encode(each) for each in escaped | {text}} | _latin(text):
-            forms |= {octets.hex(), octets.hex().upper()}
-            for encoded in _base64(octets):
-                forms |= {encoded, encoded.replace("/", "\\/")} | _quoted(encoded)
-    return forms
-
-
-def _escaped(text: str) -> set[str]:
-    """`text` as it stands between the quotes of a JSON or Python literal."""
-    forms = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    forms |= {form.replace("/", "\\/") for form in forms}
-    return forms | {repr(text)[1:-1], ascii(text)[1:-1], repr(_encode(text))[2:-1]}
-
-
-def _quoted(text: str) -> set[str]:
-    octets = _encode(text)
-    forms = {quote(octets, safe=safe) for safe in _URL_SAFE}
-    forms |= {quote_plus(octets), quote(quote(octets, safe=""), safe="")}
-    return forms | {re.sub("%[0-9A-F]{2}", lambda hit: hit[0].lower(), form) for form in forms}
-
-
-def _latin(text: str) -> set[bytes]:
-    """The bytes that clients which know no better put into Basic authorization."""
-    try:
-        return {text.encode("latin-1")}
-    except UnicodeEncodeError:
-        return set()
-
-
-def _base64(octets: bytes) -> set[str]:
-    """The characters that `octets` alone decide, at each of the three alignments."""
-    forms = set()
-    for lead in range(3):
-        encoded = base64.b64encode(b"\0" * lead + octets).decode()
-        first = (lead * 8 + 5) // 6
-        last = (lead + len(octets)) * 8 // 6
-        forms.add(encoded[first:last])
-    return forms | {form.replace("+", "-").replace("/", "_") for form in forms}
-
-
-def _encode(text: str) -> bytes:
-    """UTF-8; undecodable bytes of an environment variable become the bytes they were."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")

@@ -27,7 +27,7 @@ def look_up(value: Any, key: Any) -> Any:
 
 def unknown_key(value: Any, key: str) -> Refused:
     """The answer to a written-out key that `value` does not have."""
-    what = f"there is no key {key[:MAX_NAME]!r}"
+    what = f"there is no key {_short(key)!r}"
     if isinstance(value, dict):
         message = f"{what}; the keys are: {listing(value)}"
         return Refused(message, hint=nearest(key, value), missing=True)
@@ -39,7 +39,7 @@ def unknown_key(value: Any, key: str) -> Refused:
 def unknown_name(name: str, scope: Mapping[str, Any]) -> Refused:
     """The answer to a name that the scope does not have."""
     names = [key for key in scope if key != "secret"]
-    message = f"there is no name {name[:MAX_NAME]!r}; the names are: {listing(names)}"
+    message = f"there is no name {_short(name)!r}; the names are: {listing(names)}"
     return Refused(message, hint=nearest(name, names))
 
 
@@ -51,6 +51,11 @@ def nearest(word: str, known: Collection[Any]) -> str:
 
 def listing(keys: Collection[Any]) -> str:
     """The first eight keys, each shortened, and how many more there are."""
-    shown = [repr(str(key)[:MAX_NAME]) for key in islice(keys, 8)]
+    shown = [repr(_short(str(key))) for key in islice(keys, 8)]
     more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
     return ", ".join(shown) + more if shown else "none"
+
+
+def _short(name: str) -> str:
+    """What a message shows of a name; the mark at its end also tells who masks secrets that it was cut."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from playwright.async_api import Error, Locator
 
 from step_ops import pixels
-from step_ops.errors import ErrorType, StepError
+from step_ops.errors import ErrorType, StepError, shortened
 from step_ops.exchanges import Box, PageRequest, PageShot
 
 GRACE = 5.0  # seconds that a shot already under way gets after the timeout
@@ -87,4 +87,6 @@ class Camera:
         name = ""
         with suppress(Error):
             name = await self.element.evaluate(_NAME_AT, [box.x + box.width // 2, box.y + box.height // 2])
-        return f"{box.width}x{box.height} px at {box.x},{box.y}" + (f" ({name[:80]})" if name else "")
+        return f"{box.width}x{box.height} px at {box.x},{box.y}" + (
+            f" ({shortened(name, 80)})" if name else ""
+        )

@@ -9,6 +9,7 @@ from typing import Any
 from playwright.async_api import BrowserContext, Error, Page
 
 from step_ops.drivers.page_network import plain
+from step_ops.errors import shortened
 from step_ops.exchanges import PageCapture, PageResource
 from step_ops.har import HarEntry, HarError, read_log
 
@@ -76,7 +77,7 @@ def _kept(entries: list[HarEntry]) -> tuple[tuple[PageResource, ...], str]:
 
 def _gap(entry: HarEntry) -> str:
     """What is missing of an exchange without an answer to keep; nothing is of one that failed again."""
-    place = plain(entry.request.url)[:200]
+    place = shortened(plain(entry.request.url), 200)
     in_parts = entry.kind in {"document", "media"} and entry.response.status > 0
     if entry.kind == "ping" or (entry.failure and not in_parts):
         return ""
@@ -91,5 +92,6 @@ def _gap(entry: HarEntry) -> str:
 
 def _too_much(size: int, total: int, entry: HarEntry) -> str:
     if size > MAX_BODY:
-        return f"the answer of {plain(entry.request.url)[:200]} has more than {MAX_BODY // 1024**2} MiB"
+        place = shortened(plain(entry.request.url), 200)
+        return f"the answer of {place} has more than {MAX_BODY // 1024**2} MiB"
     return f"the page got more than {MAX_BODIES // 1024**2} MiB" if total > MAX_BODIES else ""

@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Error
 
-from step_ops.errors import ErrorType, StepError
+from step_ops.errors import ErrorType, StepError, shortened
 
 
 def unopened(error: Error, place: str) -> StepError:
@@ -37,4 +37,4 @@ def unexpected(error: Error) -> StepError:
 
 def first_line(error: Error) -> str:
     """What Playwright says first, without the name of the call and without its log."""
-    return error.message.partition("\n")[0].partition(": ")[2][:200] or "no reason given"
+    return shortened(error.message.partition("\n")[0].partition(": ")[2], 200) or "no reason given"

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, CDPSession, Error, Response
 
 from step_ops.drivers.addresses import DeniedAddressError, check
 from step_ops.drivers.page_answers import PageAnswers, given_headers
-from step_ops.errors import ErrorType, StepError
+from step_ops.errors import ErrorType, StepError, shortened
 from step_ops.exchanges import PageResource
 from step_ops.secrets import Secret, reveal
 
@@ -78,7 +78,7 @@ class PageNetwork:
         if method == "OPTIONS" and "access-control-request-method" in asks_leave:
             # Nobody records what only the browser asks; whether there is an answer shows afterwards.
             return "Fetch.fulfillRequest", {"responseCode": 204, "responseHeaders": _leave(asks_leave)}
-        self.refused.append(plain(url)[:200])
+        self.refused.append(shortened(plain(url), 200))
         # For this reason, of all, a page that tried to leave stays as it was.
         return "Fetch.failRequest", {"errorReason": "Aborted"}
 

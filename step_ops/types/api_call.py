@@ -59,7 +59,7 @@ def run(config: Config, gate: "Gate") -> Result:
     # GraphQL servers put the reason into the body, also under an error status.
     answer = response.json() if response.status < 300 or _is_json(response.headers) else None
     if isinstance(answer, dict) and answer.get("errors"):
-        raise _graphql_error(answer["errors"])
+        raise _graphql_error(answer["errors"], gate)
     expect_success(request, response)
     return Result(value=answer)
 
@@ -89,12 +89,14 @@ def _is_json(headers: Mapping[str, str]) -> bool:
     return "json" in headers.get("content-type", "")
 
 
-def _graphql_error(errors: Any) -> StepError:
+def _graphql_error(errors: Any, gate: "Gate") -> StepError:
     first = errors[0] if isinstance(errors, list) and errors else errors
     message = first.get("message", "no message") if isinstance(first, dict) else str(first)
     count = len(errors) if isinstance(errors, list) else 1
     more = f" (and {count - 1} more)" if count > 1 else ""
-    return StepError(ErrorType.GRAPHQL, f"the GraphQL server answered: {str(message)[:300]}{more}")
+    return StepError(
+        ErrorType.GRAPHQL, f"the GraphQL server answered: {gate.masked(str(message))[:300]}{more}"
+    )
 
 
 def effect(inputs: Mapping[str, Any], query_text: str) -> Effect:

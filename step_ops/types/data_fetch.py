@@ -109,7 +109,7 @@ def _parse(response: HttpResponse, form: str) -> Any:
             return list(csv.DictReader(io.StringIO(response.text())))
         case "ndjson":
             return [
-                _line(number, line)
+                _line(number, line, response)
                 for number, line in enumerate(response.text().splitlines(), 1)
                 if line.strip()
             ]
@@ -117,9 +117,9 @@ def _parse(response: HttpResponse, form: str) -> Any:
             return response.json()
 
 
-def _line(number: int, line: str) -> Any:
+def _line(number: int, line: str, response: HttpResponse) -> Any:
     try:
-        return HttpResponse(status=200, body=line.encode()).json()
+        return replace(response, headers={}, body=line.encode()).json()
     except StepError as error:
         error.message = f"line {number}: {error.message}"
         raise

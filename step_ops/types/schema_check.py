@@ -30,7 +30,7 @@ def run(config: Config, gate: "Gate") -> Result:
     valid: list[Any] = []
     errors: list[dict[str, Any]] = []
     for index, record in enumerate(config.entities):
-        found = _errors(validator, record, index)
+        found = _errors(validator, record, index, gate)
         errors.extend(found)
         if not found:
             valid.append(record)
@@ -50,7 +50,7 @@ def run(config: Config, gate: "Gate") -> Result:
     )
 
 
-def _errors(validator: Any, record: Any, index: int) -> list[dict[str, Any]]:
+def _errors(validator: Any, record: Any, index: int, gate: "Gate") -> list[dict[str, Any]]:
     from referencing.exceptions import Unresolvable
 
     found = islice(validator.iter_errors(record), MAX_ERRORS_PER_RECORD)
@@ -60,7 +60,7 @@ def _errors(validator: Any, record: Any, index: int) -> list[dict[str, Any]]:
                 "type": ErrorType.SCHEMA_VALIDATION.value,
                 "record": index,
                 "path": error.json_path,
-                "message": error.message[:500],
+                "message": gate.masked(error.message)[:500],
             }
             for error in found
         ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, Strict, model_validator
 
 from step_ops.condition import Condition
-from step_ops.errors import ErrorType, StepError
+from step_ops.errors import ErrorType, StepError, shortened
 from step_ops.exchanges import HttpRequest, HttpResponse
 from step_ops.http_steps import authorized, expect_success
 from step_ops.step_type import (
@@ -114,7 +114,8 @@ class _Poll:
     gate: "Gate"
     attempts: int = 0
     passed: float = 0.0
-    last: list[str] = field(default_factory=list)  # what the last answer lacked, for a reader
+    last: list[str] = field(default_factory=list)  # what was wrong with the last answer, for a reader
+    unmet: dict[str, Any] | None = None  # the last answer, where `until` could be held against it
 
     def run(self) -> Result:
         """Asks until the condition holds; raises `StepError` of type `timeout` at the deadline."""
@@ -144,7 +145,7 @@ class _Poll:
         except StepError as error:
             if error.type not in _PASSING_ERRORS:
                 raise
-            self.last = [error.message]
+            self.last, self.unmet = [error.message], None
             return None, 0.0
         finally:
             self.passed = round(self.passed + sum(round(e.seconds, 6) for e in self.gate.exchanges[seen:]), 6)
@@ -155,19 +156,19 @@ class _Poll:
             return self._judged(told, error), _asked_pause(response)
         if self.until({"response": told}):
             return told, 0.0
-        self.last = self._explained(told)
+        self.last, self.unmet = [], told
         return None, _asked_pause(response)
 
     def _judged(self, told: dict[str, Any], error: StepError) -> dict[str, Any] | None:
         """An error answer: it only counts where the condition is about the status; some end all waiting."""
-        self.last = [error.message]
+        self.last, self.unmet = [error.message], None
         if self.until.uses("response", "status"):
             try:
                 if self.until({"response": told}):
                     return told
             except StepError:
                 pass  # such as the body of an error page, which has no keys
-            self.last = [error.message, *self._explained(told)]
+            self.unmet = told
         status = told["status"]
         if status < 500 and status not in PASSING_STATUSES:
             raise error
@@ -186,15 +187,17 @@ class _Poll:
             timeout=min(REQUEST_SECONDS, max(LAST_REQUEST_SECONDS, left)),
         )
 
-    def _explained(self, told: dict[str, Any]) -> list[str]:
-        return [line.strip() for line in self.until.explain({"response": told})]
+    def _explained(self) -> list[str]:
+        """Each part of `until` with its value in the last answer, as the record has that."""
+        lines = self.until.explain({"response": self.gate.masked(self.unmet)}) if self.unmet else []
+        return [line.strip() for line in lines]
 
     def _too_late(self) -> StepError:
         times = "once" if self.attempts == 1 else f"{self.attempts} times"
-        why = " | ".join(self.last)
+        why = shortened(self.gate.masked(" | ".join([*self.last, *self._explained()])), MAX_SHOWN)
         return StepError(
             ErrorType.TIMEOUT,
-            f"`until` did not hold within {self.deadline:g} s, asked {times}; at last: {_short(why)}",
+            f"`until` did not hold within {self.deadline:g} s, asked {times}; at last: {why}",
             hint="raise `deadline_seconds`, or look at what is waited for",
             details={"attempts": self.attempts, "waited_seconds": self.passed},
         )
@@ -215,10 +218,6 @@ def _asked_pause(response: HttpResponse) -> float:
     """The seconds of Retry-After; a date there is not heeded, as it means another pause in a replay."""
     value = response.headers.get("retry-after", "")
     return float(value) if value.isascii() and value.isdigit() else 0.0
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
 
 
 def effect(inputs: Mapping[str, Any], query_text: str) -> Effect:

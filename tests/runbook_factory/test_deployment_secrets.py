@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from runbook_defs.execution import ExecutionRecord
 from tests.scripted import Asked, Says, Server
 from tests.workshop import Workshop
@@ -61,6 +63,35 @@ def test_a_test_on_a_fixture_asks_no_source(workshop: Workshop, server: Server) 
     answers = {name: [{"status": 200, "json": {}}] for name in ("a", "b")}
     record = workshop.test(steps=answers, secrets={"RB_TOKEN": "fake-value-123"})
     assert record.status.value == "success", record.reason
+
+
+def test_a_key_figure_never_shows_a_secret_that_a_step_got_back(
+    workshop: Workshop, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(workshop, server).write_text("90351726448113\n", encoding="utf-8")
+    step = {"id": "a", **STEP, "outputs": {"pin": "$.pin", "text": "$.text"}}
+    sent = {
+        "id": "b",
+        "type": "metrics_publish",
+        "depends_on": ["a"],
+        "inputs": {"metrics": {"pin": "${steps.a.outputs.pin}"}, "connection": "push"},
+    }
+    kpis = {
+        "pin": {"value": "${steps.a.outputs.pin}", "min": 1},
+        "text": {"value": "${steps.a.outputs.text}", "equals": "x"},
+    }
+    workshop.runbook([step, sent], kpis=kpis)
+    file = workshop.project.connections
+    push = f"  push: {{type: pushgateway, url: '{server.url}/metrics'}}\nsecrets:"
+    file.write_text(file.read_text().replace("secrets:", push))
+    said = Says({"pin": 90351726448113, "text": "." * 50 + "is 90351726448113 so"})
+    monkeypatch.setattr(server, "answer", lambda asked: said)  # a Pushgateway's path has the execution's id
+    record = workshop.live()
+    assert [(kpi.name, kpi.met) for kpi in record.kpis] == [("pin", True), ("text", False)]
+    shown = repr(record) + repr(workshop.events)
+    assert "secret:RB_TOKEN#" in str(record.kpis[0].value)
+    assert "secret:RB_TOKEN#" in str(record.measures["pin"])
+    assert "9035172" not in shown, shown
 
 
 def told(record: ExecutionRecord) -> str:

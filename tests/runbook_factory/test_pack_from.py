@@ -455,9 +455,14 @@ def test_secrets_become_fake_ones_with_which_the_flow_goes_on(
                 outputs={"got": "$.got", "padding": "$.padding"},
             ),
             fetch(server, "c", "/text", inputs={"format": "csv"}, depends_on=["b"]),
-        ]
+        ],
+        kpis={
+            "again": {"value": "${steps.a.outputs.again}", "equals": "x"},
+            "other": {"value": "${steps.a.outputs.x}", "equals": "x"},
+        },
     )
     made = pack(workshop.live(), name="Secrets")
+    assert set(made.expected["kpis"]) == {"other"}
     fake = "not-a-real-api-token"
     assert made.fixture["secrets"] == {"API_TOKEN": fake}
     assert made.entries("a")[0]["json"] == {

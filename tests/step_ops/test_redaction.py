@@ -1,4 +1,5 @@
 import base64
+import html
 import json
 import re
 import sys
@@ -167,6 +168,64 @@ def test_base64_inside_a_query_is_masked() -> None:
     blob = base64.b64encode("\u00fb\u00ff\u00fe>>>???~~~".encode()).decode()
     assert "+" in blob or "/" in blob
     assert "secret:S#" in made.text("q=" + quote(blob, safe=""))
+
+
+NASTY = 'k3y/Ö "a\'b" <c>&+%=\\d'
+
+DRESSES = {
+    "a header that was taken for Latin-1": NASTY.encode().decode("latin-1"),
+    "the same in JSON": json.dumps(NASTY.encode().decode("latin-1")),
+    "an address within an address": quote(quote_plus(NASTY), safe=""),
+    "the same as a script writes it": quote(quote(NASTY, safe="!'()*"), safe=""),
+    "a page": html.escape(NASTY),
+    "a page within JSON": json.dumps(html.escape(NASTY)),
+    "JSON within a page": html.escape(json.dumps(NASTY)),
+    "JSON within a page within JSON": json.dumps(html.escape(json.dumps(NASTY))),
+    "JSON within JSON within JSON": json.dumps(json.dumps(json.dumps(NASTY))),
+    "JSON within JSON within an address": quote_plus(json.dumps(json.dumps(NASTY))),
+    "JSON within JSON in hex": json.dumps(json.dumps(NASTY)).encode().hex(),
+    "a literal of SQL": NASTY.replace("'", "''"),
+    "a literal of SQL with escapes": NASTY.replace("\\", "\\\\").replace("'", "''"),
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_secret_is_found_in_what_is_wrapped_in_something_else(dress: str) -> None:
+    masked = redactor(S=NASTY).text(f"x{DRESSES[dress]}x")
+    assert masked.count("secret:S#") == 1 and "k3y" not in masked, masked
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be"])
+def test_bytes_in_another_encoding_are_masked(encoding: str) -> None:
+    masked = redactor(S=NASTY).bytes(f"<p>{NASTY}</p>".encode(encoding))
+    assert b"secret:S#" in masked and "k3y".encode(encoding)[-4:] not in masked
+
+
+def test_digits_are_found_as_a_number_with_an_exponent() -> None:
+    made = redactor(PIN="9035172644", ROUND="100000000000")
+    mask = made.pseudonym("PIN", "9035172644")
+    assert made.text("pin 9.035172644e+09 1.5 1.0") == f"pin {mask}e+09 1.5 1.0"
+    assert made.data([9035172644.0]) == [f"{mask}.0"]
+
+
+@pytest.mark.parametrize("shown", [6, 9, len(TOKEN) - 1])
+def test_what_is_left_of_a_secret_before_the_mark_of_a_cut_is_masked_too(shown: int) -> None:
+    made = redactor(S=TOKEN, T="something else")
+    mask = made.pseudonym("S", TOKEN)
+    assert made.text(f"it says '{TOKEN[:shown]}…' and … more") == f"it says '{mask}…' and … more"
+    assert made.data({"x": [f"= {TOKEN[:shown]}…"]}) == {"x": [f"= {mask}…"]}
+    assert made.text(f"{TOKEN[:shown]} and more…") == f"{TOKEN[:shown]} and more…"
+    assert made.text(f"{TOKEN[:5]}…") == f"{TOKEN[:5]}…"
+
+
+def test_of_two_secrets_that_a_cut_may_have_been_in_the_longer_match_wins() -> None:
+    made = redactor(ONE="abcdefgh-one", TWO="xyzabcdefgh-two")
+    assert made.text("xyzabcdefgh…") == f"{made.pseudonym('TWO', 'xyzabcdefgh-two')}…"
+
+
+def test_no_number_of_cuts_makes_masking_slow() -> None:
+    made = redactor(S=NASTY, T="word " * 800 + "end")
+    assert made.text("word word …" * 20_000)
 
 
 def test_binary_content_is_masked_without_being_decoded() -> None:

@@ -54,6 +54,29 @@ def failure(step_type: str, gate: Gate, **inputs: Any) -> StepError:
 
 
 URL = "https://x.test/a"
+TOKEN = "t0ken-that-nobody-may-see"
+
+
+@pytest.mark.parametrize("before", [40, 60, 75, 290, 490])
+def test_a_message_that_quotes_the_start_of_an_answer_masks_before_it_cuts(
+    tmp_path: Path, before: int
+) -> None:
+    text = "." * before + TOKEN + " and more" * 100
+    (tmp_path / "number.json").write_text('{"type": "integer"}')
+    graphql = {"status": 200, "json": {"errors": [{"message": text}]}}
+    tries: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
+        ("data_fetch", [{"status": 500, "text": text}], {"source_url": URL}),
+        ("data_fetch", [{"status": 200, "text": text}], {"source_url": URL}),
+        ("data_fetch", [{"status": 200, "text": f"{{}}\n{text}"}], {"source_url": URL, "format": "ndjson"}),
+        ("api_call", [graphql], {"endpoint": URL, "query": "{ a }"}),
+        ("schema_check", [], {"entities": [text], "schema": "number.json", "max_invalid_ratio": 0}),
+    ]
+    for step_type, exchanges, inputs in tries:
+        gate = told(tmp_path, *exchanges, secrets={"T": TOKEN})
+        gate.secret("T")
+        error = failure(step_type, gate, **inputs)
+        shown = f"{error.message} {error.details}"
+        assert "t0ken" not in shown, (step_type, shown)
 
 
 # data_fetch

@@ -88,6 +88,15 @@ def test_polling_asks_until_the_expression_holds() -> None:
     assert WAIT.summary(result, {}) == "done after 3 attempts (22s)"
 
 
+def test_what_the_last_answer_lacked_is_told_of_the_answer_as_it_is_recorded() -> None:
+    for before in range(0, 60, 7):
+        text = "." * before + "t0ken-that-nobody-may-see" + "." * 60
+        world = told({"status": 200, "json": {"state": text, "more": [text] * 9}, "takes_seconds": 60})
+        world._redactor.register("T", "t0ken-that-nobody-may-see")
+        message = failure(world, "${response.body.state == 'done' and response.body.more == 1}").message
+        assert "asked once; at last: " in message and "t0k" not in message, message
+
+
 def test_a_first_answer_that_is_right_needs_no_wait() -> None:
     result = poll(told(DONE))
     assert WAIT.summary(result, {}) == "done after 1 attempt (0s)"
