@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up smoke test lint bench demo lock clean
+.PHONY: help setup up smoke loadtest test lint bench demo lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ready .venv/.tools ## Build .venv, find or get a browser and a Pushgateway
 
@@ -17,6 +17,9 @@ up: setup ## Start the service, with a demo for the shipped runbooks, until Ctrl
 
 smoke: setup ## Check, test and run the shipped runbooks end to end
 	@$(BIN)/python -m demo.smoke
+
+loadtest: setup ## Run the load test of a shipped runbook with k6, for five minutes, on a service of its own
+	@$(BIN)/python -m demo.loadtest $(ARGS)
 
 test: setup lint ## Lint, then run every test
 	@$(BIN)/pytest -n 2
@@ -27,8 +30,8 @@ lint: .venv/.ready ## Check style, types and which package may import which
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup ## Measure
-	@$(BIN)/python -m benchmarks
+bench: setup ## Measure (ARGS=growth for a part of it)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 demo: .venv/.ready ## Start the demo upstream on port 3000
 	@$(BIN)/python -m demo

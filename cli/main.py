@@ -15,6 +15,7 @@ from cli.commands import (
     graph,
     init,
     keys,
+    loadtest,
     ls,
     pack,
     replay,
@@ -56,6 +57,7 @@ app.command("doctor")(doctor.doctor)
 app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(exec_.exec_)
 app.add_typer(pack.app, name="pack")
 app.add_typer(baseline.app, name="baseline")
+app.add_typer(loadtest.app, name="loadtest")
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.add_typer(token.app, name="token")

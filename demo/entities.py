@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -114,14 +115,15 @@ def enrich(entity: Entity) -> Entity:
     }
 
 
-def _flawless() -> list[Entity]:
+@cache
+def _flawless() -> tuple[Entity, ...]:
     seen: Counter[str] = Counter()
     flawless = []
     for number in range(1, COUNT + 1):
         entity = _entity(number, seen)
         seen[entity["type"]] += 1
         flawless.append(entity)
-    return flawless
+    return tuple(flawless)
 
 
 def _entity(number: int, seen: Counter[str]) -> Entity:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from demo import policy_fixtures, quality_fixtures
+from demo import policy_fixtures, quality_fixtures, triage_fixtures
 from demo.entities import Entity, entities, malformed_entities, valid_entities
 from demo.graph import execute
 from demo.page import render
@@ -17,10 +17,13 @@ PACKS = ROOT / "acceptance"
 def build() -> dict[Path, str]:
     """The text of every generated file, under its path."""
     quality, policy = quality_fixtures.RUNBOOK_ID, policy_fixtures.RUNBOOK_ID
+    triage = triage_fixtures.RUNBOOK_ID
+    query = (RUNBOOKS / triage / "enrichment-query.graphql").read_text(encoding="utf-8")
     return {
         **_enrichment("rb-001-entity-enrichment"),
         **quality_fixtures.files(PACKS / quality / "fixtures", RUNBOOKS / quality),
         **policy_fixtures.files(PACKS / policy / "fixtures"),
+        **triage_fixtures.files(PACKS / triage / "fixtures", query),
     }
 
 

@@ -67,10 +67,10 @@ def main() -> None:
     try:
         with ExitStack() as parts:
             where = _surroundings(parts, options)
-            service = parts.enter_context(_service(options.port, {**os.environ, **where}))
-            told = {"url": service.url, "token": service.token, "runbook": ENRICHMENT}
+            running = parts.enter_context(service(options.port, {**os.environ, **where}))
+            told = {"url": running.url, "token": running.token, "runbook": ENRICHMENT}
             print(_TRY.format(**told, python=sys.executable), flush=True)
-            for line in service.process.stdout or ():
+            for line in running.process.stdout or ():
                 print(line, end="", flush=True)
             sys.exit("up: the service ended")
     except MissingPart as missing:
@@ -100,9 +100,9 @@ def _surroundings(parts: ExitStack, options: argparse.Namespace) -> dict[str, st
 
 
 @contextmanager
-def _service(port: int, environment: Mapping[str, str]) -> Iterator[Running]:
+def service(port: int, environment: Mapping[str, str], *arguments: str) -> Iterator[Running]:
     """The running service; it prints a token at its first start only, later ones are given one for a day."""
-    command = [RB, "serve", "--port", str(port)]
+    command = [RB, "serve", "--port", str(port), *arguments]
     with subprocess.Popen(  # noqa: S603 - our own program
         command,
         cwd=ROOT,

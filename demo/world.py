@@ -37,14 +37,18 @@ def upstream(*, port: int = 0) -> Iterator[str]:
 
 
 @contextmanager
-def pushgateway(*, port: int = 0) -> Iterator[str]:
-    """The URL of a running Prometheus Pushgateway; port 0 takes a free one."""
+def pushgateway(*, port: int = 0, checks: bool = True) -> Iterator[str]:
+    """The URL of a running Prometheus Pushgateway; port 0 takes a free one.
+
+    Without `checks` a push is not held against all that were pushed before.
+    """
     program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
     if program is None:
         raise MissingPart("no Pushgateway: install prometheus-pushgateway, or put pushgateway on the PATH")
     address = f"127.0.0.1:{port or _free_port()}"
+    options = [] if checks else ["--push.disable-consistency-check"]
     with subprocess.Popen(  # noqa: S603 - found on the PATH
-        [program, f"--web.listen-address={address}"],
+        [program, f"--web.listen-address={address}", *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:

@@ -17,6 +17,7 @@ from tests.workshop import Workshop
 ROOT = Path(__file__).resolve().parent.parent
 QUALITY = "dq-001-data-quality"
 POLICY = "gov-001-policy-simulation"
+TRIAGE = "rb-002-entity-triage"
 SHIPPED = sorted(path.name for path in (ROOT / "runbooks").iterdir())
 NOW = int(AS_OF.timestamp())
 
@@ -64,8 +65,8 @@ def switch(world: dict[str, str], *switches: dict[str, Any]) -> None:
     requests.put(f"{world['API_BASE_URL']}/switches", json=switches, timeout=10).raise_for_status()
 
 
-def test_there_are_three() -> None:
-    assert [name[:6] for name in SHIPPED] == ["dq-001", "gov-00", "rb-001"]
+def test_there_are_four() -> None:
+    assert [name[:6] for name in SHIPPED] == ["dq-001", "gov-00", "rb-001", "rb-002"]
 
 
 @pytest.mark.parametrize("runbook", SHIPPED)
@@ -81,6 +82,16 @@ def test_it_passes_its_pack(project: Workshop, rb: Callable[..., Any], runbook: 
     answer = rb("test", runbook)
     assert answer.code == 0, answer.out + answer.err
     assert answer.out.rstrip().endswith("PASS")
+
+
+def test_a_page_of_the_entities_is_triaged(
+    deployed: Workshop, world: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_API_URL", f"{world['API_BASE_URL']}/api/entities")
+    record = deployed.live(TRIAGE, inputs={"page": 3})
+    assert (record.status, record.reason) == (Status.SUCCESS, "")
+    assert record.measures == {"entities_triaged": 9, "entities_high_risk": 1, "retention_days_left": 64}
+    assert deployed.live(TRIAGE, inputs={"page_size": 200}).status is Status.ABORTED
 
 
 def test_the_quality_of_a_good_warehouse_is_as_agreed(deployed: Workshop) -> None:

@@ -34,8 +34,8 @@ def as_junit(outcome: Outcome) -> bytes:
         left = _testcase(suite(case.runbook.id), case.runbook.id, case.name, 0.0)
         ElementTree.SubElement(left, "skipped", message="not run: an earlier scenario failed")
     for element in of_runbook.values():
-        _count(element, outcome.started_at)
-    _count(suites, outcome.started_at)
+        count_cases(element, outcome.started_at)
+    count_cases(suites, outcome.started_at)
     suites.set("time", f"{outcome.seconds:.3f}")
     ElementTree.indent(suites)
     return bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)) + b"\n"
@@ -48,25 +48,26 @@ def _case(suite: ElementTree.Element, finished: "CaseFinished") -> None:
         details = "\n".join("\n".join((item.what, *item.details)) for item in finished.findings)
         first, more = finished.findings[0].what, len(finished.findings) - 1
         message = f"{first} (and {more} more)" if more else first
-        failure = ElementTree.SubElement(element, "failure", type="unexpected", message=_clean(message))
-        failure.text = _clean(details)
-    ElementTree.SubElement(element, "system-out").text = _clean("\n".join(all_lines(finished)))
+        failure = ElementTree.SubElement(element, "failure", type="unexpected", message=clean(message))
+        failure.text = clean(details)
+    ElementTree.SubElement(element, "system-out").text = clean("\n".join(all_lines(finished)))
 
 
 def _error(suite: ElementTree.Element, broken: Broken) -> None:
     element = _testcase(suite, broken.runbook_id, broken.path.name, 0.0)
     message = f"{broken.path.name} has {len(broken.problems)} problem(s)"
-    error = ElementTree.SubElement(element, "error", type="invalid", message=_clean(message))
-    error.text = _clean("\n".join(as_text(problem, ()) for problem in broken.problems))
+    error = ElementTree.SubElement(element, "error", type="invalid", message=clean(message))
+    error.text = clean("\n".join(as_text(problem, ()) for problem in broken.problems))
 
 
 def _testcase(suite: ElementTree.Element, runbook_id: str, name: str, seconds: float) -> ElementTree.Element:
     return ElementTree.SubElement(
-        suite, "testcase", classname=runbook_id, name=_clean(name), time=f"{seconds:.3f}"
+        suite, "testcase", classname=runbook_id, name=clean(name), time=f"{seconds:.3f}"
     )
 
 
-def _count(element: ElementTree.Element, started_at: datetime) -> None:
+def count_cases(element: ElementTree.Element, started_at: datetime) -> None:
+    """Notes how many test cases `element` has, how they ended and how long they took."""
     cases = list(element.iter("testcase"))
     element.set("tests", str(len(cases)))
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -75,6 +76,6 @@ def _count(element: ElementTree.Element, started_at: datetime) -> None:
     element.set("timestamp", started_at.isoformat(timespec="seconds"))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """`text` as XML can hold it, without colours."""
     return _NOT_XML.sub("\ufffd", _COLOUR.sub("", text))

@@ -457,7 +457,8 @@ def test_what_is_not_built_is_refused_with_its_code(name: str, tmp_path: Path) -
 
 
 def test_commands_on_the_list_are_not_there() -> None:
-    assert not set(not_built("- `rb ")) & set(commands())
+    told = {name for line in NOT_BUILT if line.startswith("- `rb ") for name in code(line)}
+    assert not told & set(commands())
 
 
 # The record and Dagster
