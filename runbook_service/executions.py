@@ -45,21 +45,24 @@ def _starting(instance: DagsterInstance, name: str, identity: Identity) -> dict[
     runbook_id = run.tags.get("runbook/id") if run else None
     if run is None or runbook_id is None or not identity.may(Right.VIEW, runbook_id):
         return None
-    mode = run.tags.get("runbook/mode", "live")
-    return _to_begin(run.run_id, runbook_id, mode, ended=run.status in _ENDED)
+    told = _to_begin(run.run_id, runbook_id, run.tags.get("runbook/mode", "live"))
+    if run.status in _ENDED:
+        told["status"] = run.tags.get("runbook/status", "failure")
+        told["reason"] = run.tags.get("runbook/reason", "its process ended before it began")
+    return told
 
 
 def replay_to_begin(replay_id: str, runbook_id: str) -> dict[str, Any]:
     """A replay that is not in the record yet."""
-    return _to_begin(replay_id, runbook_id, "replay", ended=False)
+    return _to_begin(replay_id, runbook_id, "replay")
 
 
-def _to_begin(execution_id: str, runbook_id: str, mode: str, *, ended: bool) -> dict[str, Any]:
+def _to_begin(execution_id: str, runbook_id: str, mode: str) -> dict[str, Any]:
     return {
         "id": execution_id,
         "runbook_id": runbook_id,
-        "status": "failure" if ended else RUNNING,
-        "reason": "its process ended before it began" if ended else "",
+        "status": RUNNING,
+        "reason": "",
         "mode": mode,
         "steps": [],
     }

@@ -30,7 +30,7 @@ from runbook_factory.schedules import LINE_TAG
 
 NEVER_BEGAN = "it was cancelled before it began"
 
-_BEGUN = text("SELECT status = 'running' FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
+_BEGUN = text("SELECT 1 FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
 
 
 def enqueue(instance: DagsterInstance, run: DagsterRun) -> None:
@@ -61,33 +61,36 @@ def _entry(event: DagsterEvent, run: DagsterRun) -> EventLogEntry:
 
 
 def cancel(instance: DagsterInstance, run_id: str) -> bool:
-    """Stops a run, which may wait or be running anywhere; tells whether there was something to stop."""
+    """Stops a run, which may wait or be running anywhere; tells whether there was something to stop.
+
+    One that is executed where no worker is, by `rb run`, is stopped there.
+    """
     queue = _queue()
     job = queue.find(run_id)
     run = instance.get_run_by_id(run_id)
     if run is None:  # a replay becomes a run when it begins
         return job is not None and (queue.withdraw(job) or queue.abort(job))
-    if run.is_finished:
+    if run.is_finished or (job is None and _has_begun(run_id)):
         return False
+    # Before its worker is told: the slot asks for it when it begins, and ends the run.
     if run.status is not DagsterRunStatus.CANCELING:
         instance.report_run_canceling(run)
-    if job is not None and (queue.withdraw(job) or queue.abort(job)):
-        if not job.taken and queue.find(run_id) is None:
-            _end_unbegun(instance, run)
+    if job is None or queue.withdraw(job):
+        end_unbegun(instance, run)
         return True
-    if not _is_running(run_id):
-        _end_unbegun(instance, run)
-    return True
+    # Where none has it any more, it has just ended, and whoever looks after the runs says so.
+    return bool(queue.abort(job))
 
 
-def _end_unbegun(instance: DagsterInstance, run: DagsterRun) -> None:
+def end_unbegun(instance: DagsterInstance, run: DagsterRun) -> None:
+    """Ends a run as cancelled that no process has begun, and none will."""
     instance.add_run_tags(run.run_id, {"runbook/status": "aborted", "runbook/reason": NEVER_BEGAN})
     instance.report_run_canceled(run)
 
 
-def _is_running(run_id: str) -> bool:
+def _has_begun(run_id: str) -> bool:
     with engine(find_project()).connect() as connection:
-        return bool(connection.scalar(_BEGUN, {"id": run_id}))
+        return connection.scalar(_BEGUN, {"id": run_id}) is not None
 
 
 def _queue() -> Any:
@@ -142,7 +145,8 @@ class QueueLauncher(_Configured, RunLauncher[DagsterInstance]):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Lets a worker have the run."""
-        _queue().put(context.dagster_run.run_id)
+        run = context.dagster_run
+        _queue().put(run.run_id, line=run.tags.get(LINE_TAG))
 
     def terminate(self, run_id: str) -> bool:
         """Stops the run, whether it waits or is running."""

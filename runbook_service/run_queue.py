@@ -1,12 +1,11 @@
 """The queue of runs, in the database of the record: who launches puts them in, workers take them out.
 
-Kept by procrastinate; this module and `workers.consumer` are the only ones that know its tables.
+Kept by procrastinate; this module is the only one that knows its tables.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,20 +17,45 @@ from sqlalchemy import Engine, text
 QUEUE = "runs"
 EXECUTE, REPLAY = "execute", "replay"  # the tasks
 STALLED_SECONDS = 5.0  # without a heartbeat, a worker counts as dead
+DEAF_SECONDS = 30.0  # a run that was to stop so long ago is no worker's any more
 
 _FIND = text(
     """
-    SELECT id, status = 'doing' AS taken, args FROM procrastinate_jobs
-    WHERE args->>'run_id' = :id AND status IN ('todo', 'doing')
+    SELECT id, status = 'doing' AS taken, attempts, args FROM procrastinate_jobs
+    WHERE args->>'run_id' = :id AND status IN ('todo', 'doing') ORDER BY status = 'doing' LIMIT 1
+    """
+)
+
+_MISSING = text(
+    """
+    SELECT name FROM unnest(CAST(:ids AS TEXT[])) AS asked(name) WHERE name NOT IN (
+        SELECT args->>'run_id' FROM procrastinate_jobs WHERE status IN ('todo', 'doing')
+    )
+    """
+)
+
+# A new job in place of the old one: the worker that has that may come back, and take it out.
+_PUT_BACK = text(
+    """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, attempts)
+    SELECT queue_name, task_name, priority + 1, lock, queueing_lock, args, attempts + 1
+    FROM procrastinate_jobs WHERE id = :id AND status = 'doing' AND NOT abort_requested
+    ON CONFLICT DO NOTHING
     """
 )
 
 _STALLED = text(
     """
-    SELECT job.id, job.args->>'run_id' AS run_id
+    SELECT job.id, job.args->>'run_id' AS run_id, job.attempts
     FROM procrastinate_jobs job LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
-    WHERE job.status = 'doing'
-        AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => :seconds))
+    WHERE job.status = 'doing' AND (
+        worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => :seconds)
+        OR job.abort_requested AND EXISTS (
+            SELECT 1 FROM procrastinate_events event
+            WHERE event.job_id = job.id AND event.type = 'abort_requested'
+                AND event.at < now() - make_interval(secs => :deaf)
+        )
+    )
     """
 )
 
@@ -48,11 +72,12 @@ _DEPTH = text(
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run in the queue; `taken` when a worker has it."""
+    """A run in the queue; `taken` when a worker has it, after `attempts` that did not begin it."""
 
     id: int
     taken: bool
-    asked: Mapping[str, Any]
+    attempts: int = 0
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +107,10 @@ class RunQueue:
     def put(self, run_id: str, *, task: str = EXECUTE, line: str | None = None, **asked: Any) -> None:
         """Lets a worker have the run; once, however often it is put in while it waits.
 
-        The runs of a `line` are executed one after the other, in the order they were put in.
+        The runs of a `line` are executed one after the other, in the order they were put in. One that
+        was put in again when it was taken already waits for its own end, and then there is nothing to do.
         """
-        job = self._app.configure_task(task, queue=QUEUE, queueing_lock=run_id, lock=line)
+        job = self._app.configure_task(task, queue=QUEUE, queueing_lock=run_id, lock=line or run_id)
         with suppress(AlreadyEnqueued):
             job.defer(run_id=run_id, **asked)
 
@@ -92,7 +118,14 @@ class RunQueue:
         """The run in the queue; None when it is not in it, or not any more."""
         with self._engine.connect() as connection:
             row = connection.execute(_FIND, {"id": run_id}).first()
-        return None if row is None else Job(id=row.id, taken=row.taken, asked=row.args)
+        if row is None:
+            return None
+        return Job(id=row.id, taken=row.taken, attempts=row.attempts, asked=row.args)
+
+    def missing(self, run_ids: Sequence[str]) -> list[str]:
+        """Those of the runs that are not in the queue."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(_MISSING, {"ids": list(run_ids)}).scalars())
 
     def withdraw(self, job: Job) -> bool:
         """Takes a run out that no worker has yet; tells whether it did."""
@@ -105,17 +138,22 @@ class RunQueue:
     def stalled(self) -> list[tuple[Job, str]]:
         """The runs that workers took who are heard of no more, each with its id."""
         with self._engine.connect() as connection:
-            rows = connection.execute(_STALLED, {"seconds": STALLED_SECONDS}).all()
-        return [(Job(id=row.id, taken=True, asked={}), row.run_id) for row in rows]
+            values = {"seconds": STALLED_SECONDS, "deaf": DEAF_SECONDS}
+            rows = connection.execute(_STALLED, values).all()
+        return [(Job(id=row.id, taken=True, attempts=row.attempts), row.run_id) for row in rows]
 
-    def put_back(self, job: Job) -> None:
-        """Lets another worker have a run that a dead one took and did not begin."""
-        self._app.job_manager.retry_job_by_id(job.id, retry_at=datetime.now(UTC))
+    def put_back(self, job_id: int) -> None:
+        """Puts a run that was taken, and not begun, in once more, before those that wait.
 
-    def drop(self, job: Job) -> None:
-        """Takes a run out that has ended."""
+        It can be taken when the old job is out of the queue.
+        """
         with self._engine.connect() as connection:
-            connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": job.id})
+            connection.execute(_PUT_BACK, {"id": job_id})
+
+    def drop(self, job_id: int) -> None:
+        """Takes a run out that has ended, or was put back."""
+        with self._engine.connect() as connection:
+            connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": job_id})
 
     def depth(self) -> Depth:
         """How things stand."""

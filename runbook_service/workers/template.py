@@ -22,14 +22,18 @@ READY = struct.pack("i", 0)
 def main(fd: int, parent: int) -> None:
     """Forks a slot for each socket that comes in, and answers with its process id."""
     die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's: the worker says when to stop
+    for number in (signal.SIGINT, signal.SIGTERM):  # it is the worker who says when to stop
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended slots leave nothing behind
     control = socket.socket(fileno=fd)
     jobs = WarmJobs.of(find_project())
     gc.collect()
     gc.set_threshold(20_000, 20, 20)  # a run makes little garbage, and looking for it is dear
     gc.freeze()  # a collection in a slot would write to, and so copy, every page
-    control.sendall(READY)
+    try:
+        control.sendall(READY)
+    except OSError:  # the worker has stopped meanwhile
+        return
     while True:
         message, sockets, _, _ = socket.recv_fds(control, 1, 1)
         if not message:

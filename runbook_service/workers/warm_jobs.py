@@ -1,8 +1,9 @@
 """The runbooks of a project, loaded and built as Dagster jobs, so that a run begins at once."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from dagster import DagsterRun
+from dagster import DagsterError, DagsterRun
 
 from runbook_factory.catalog import InvalidRunbook, LoadedRunbook, load_all, load_runbook
 from runbook_factory.jobs import build_job
@@ -29,10 +30,11 @@ class WarmJobs:
     @classmethod
     def of(cls, project: Project) -> "WarmJobs":
         """Every runbook that can run."""
-        good, _ = load_all(project)
-        return cls(
-            project, _built={runbook.id: (runbook, WarmJob.of(build_job(runbook))) for runbook in good}
-        )
+        jobs = cls(project)
+        for runbook in load_all(project)[0]:
+            with suppress(Unrunnable):  # whoever asks for it is told
+                jobs._build(runbook)
+        return jobs
 
     def job(self, run: DagsterRun) -> WarmJob:
         """The job of `run`, as its runbook is now, which the record will name; raises `Unrunnable`."""
@@ -45,10 +47,25 @@ class WarmJobs:
         try:
             runbook = load_runbook(self.project, runbook_id)
         except (ProjectError, InvalidRunbook) as error:
-            raise Unrunnable(f"the runbook {runbook_id} does not load here: {error}") from None
+            raise Unrunnable(f"the runbook {runbook_id} does not load here: {_why(error)}") from None
         self.stale = True
-        self._built[runbook_id] = (runbook, WarmJob.of(build_job(runbook)))
-        return self._built[runbook_id]
+        return self._build(runbook)
+
+    def _build(self, runbook: LoadedRunbook) -> tuple[LoadedRunbook, WarmJob]:
+        try:
+            built = runbook, WarmJob.of(build_job(runbook))
+        except DagsterError as error:
+            raise Unrunnable(f"Dagster refuses the runbook {runbook.id}: {error}") from None
+        self._built[runbook.id] = built
+        return built
+
+
+def _why(error: ProjectError | InvalidRunbook) -> str:
+    if isinstance(error, ProjectError):
+        return error.message
+    first, *more = error.problems
+    others = f", and {len(more)} more" if more else ""
+    return f"line {first.line}: {first.message}{others}"
 
 
 def _is_current(runbook: LoadedRunbook) -> bool:

@@ -2,25 +2,37 @@
 
 import logging
 import threading
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from typing import Protocol
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from sqlalchemy import text
+from dagster import DagsterInstance, DagsterRunStatus
 
 from runbook_factory.database import engine
-from runbook_factory.instance import end_lost_runs
+from runbook_factory.leases import lost_executions
 from runbook_factory.project import Project
 from runbook_factory.schedules import LINE_TAG
-from runbook_service.launcher import NEVER_BEGAN
-from runbook_service.run_queue import RunQueue, run_queue
+from runbook_service.launcher import end_unbegun
+from runbook_service.run_queue import Job, RunQueue, run_queue
+from runbook_service.workers.endings import end_lost_runs, quiet_runs, status_of
+from runbook_service.workers.terminal import first_line
 
 TICK_SECONDS = 1.0
 FORGOTTEN_SECONDS = 15.0  # a run that waits, and is not in the queue so long after it was launched
+MOST_ATTEMPTS = 3
+NEVER_BEGAN = f"its process was lost before it began, {MOST_ATTEMPTS} times"
 _FORGOTTEN_TICKS = 10
 
-_STATUS = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
-
 _log = logging.getLogger("runbook.worker")
+
+
+class Slots(Protocol):
+    """The slots of this worker."""
+
+    def executing(self) -> Sequence[str]:
+        """The runs that they have."""
+
+    def end(self, run_id: str) -> None:
+        """Ends the process that has the run."""
 
 
 class Watch:
@@ -28,13 +40,15 @@ class Watch:
 
     def __init__(self, project: Project, instance: DagsterInstance) -> None:
         self._project, self._instance = project, instance
+        self._slots: Slots | None = None
         self._queue: RunQueue = run_queue(engine(project))
         self._look = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
-    def start(self) -> None:
+    def start(self, slots: Slots) -> None:
         """Begins to look."""
+        self._slots = slots
         self._thread.start()
 
     def stop(self) -> None:
@@ -43,9 +57,14 @@ class Watch:
         self._look.set()
         self._thread.join(timeout=10)
 
-    def look(self) -> None:
-        """Lets it look at once."""
+    def slot_lost(self, job: Job, run_id: str) -> None:
+        """Sees to the run of a slot of this worker's that was lost."""
+        self._settle(job, run_id)
         self._look.set()
+
+    def put_back(self, job: Job) -> None:
+        """Leaves the run, which no slot was given, to another worker."""
+        self._queue.put_back(job.id)
 
     def _run(self) -> None:
         tick = 0
@@ -54,39 +73,53 @@ class Watch:
             self._look.clear()
             try:
                 end_lost_runs(self._project, self._instance)
-                self._handle_stalled()
+                self._end_shut_out()
+                for job, run_id in self._queue.stalled():
+                    if self._settle(job, run_id):
+                        self._queue.drop(job.id)
                 if tick % _FORGOTTEN_TICKS == 0:
                     self._remember()
             except Exception as error:
-                _log.warning("looking after lost runs failed, and is tried again: %s", error)
+                _log.warning("looking after lost runs failed, and is tried again: %s", first_line(error))
             tick += 1
 
-    def _handle_stalled(self) -> None:
-        """The runs of dead workers. One that a slot still executes is left to it: it holds its lease."""
-        for job, run_id in self._queue.stalled():
-            run = self._instance.get_run_by_id(run_id)
-            status = self._status(run_id)
-            if status == "running":
-                continue
-            if run is not None and run.status is DagsterRunStatus.CANCELING and status is None:
-                self._instance.add_run_tags(run_id, {"runbook/reason": NEVER_BEGAN})
-                self._instance.report_run_canceled(run)
-            elif (run is None or not run.is_finished) and status is None:
-                self._queue.put_back(job)
-                continue
-            self._queue.drop(job)
+    def _end_shut_out(self) -> None:
+        """Ends slots of ours whose execution was declared lost: the database had lost sight of them.
+
+        Nothing that they do is recorded any more, so they must do nothing more.
+        """
+        if self._slots is None:
+            return
+        for run_id in lost_executions(engine(self._project), self._slots.executing()):
+            self._slots.end(run_id)
+
+    def _settle(self, job: Job, run_id: str) -> bool:
+        """Puts the run of a lost process back or ends it, unless it has begun.
+
+        Gives False while its execution runs: a slot has it still, or it is about to be ended as lost.
+        """
+        status = status_of(self._project, run_id)
+        if status is not None:
+            return status != "running"
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and run.status is DagsterRunStatus.CANCELING:
+            end_unbegun(self._instance, run)
+        elif run is not None and not run.is_finished and job.attempts + 1 >= MOST_ATTEMPTS:
+            self._instance.add_run_tags(run_id, {"runbook/status": "failure", "runbook/reason": NEVER_BEGAN})
+            self._instance.report_run_failed(run, message=f"The execution did not begin: {NEVER_BEGAN}.")
+        elif job.attempts + 1 < MOST_ATTEMPTS and (run is None or not run.is_finished):
+            self._queue.put_back(job.id)
+        return True
 
     def _remember(self) -> None:
-        """Puts in the runs whose launcher died before it could."""
-        waiting = RunsFilter(
-            statuses=[DagsterRunStatus.QUEUED],
-            created_before=datetime.now(UTC) - timedelta(seconds=FORGOTTEN_SECONDS),
-        )
-        for run in self._instance.get_runs(waiting, limit=100):
-            if self._queue.find(run.run_id) is None and self._status(run.run_id) is None:
-                self._queue.put(run.run_id, line=run.tags.get(LINE_TAG))
-
-    def _status(self, run_id: str) -> str | None:
-        with engine(self._project).connect() as connection:
-            found: str | None = connection.scalar(_STATUS, {"id": run_id})
-            return found
+        """Sees to the runs whose launcher, or canceller, died before it was done."""
+        for status in (DagsterRunStatus.QUEUED, DagsterRunStatus.CANCELING):
+            quiet = quiet_runs(self._instance, status, seconds=FORGOTTEN_SECONDS)
+            for run_id in self._queue.missing(quiet):
+                run = self._instance.get_run_by_id(run_id)
+                if run is None or run.status is not status or status_of(self._project, run_id) is not None:
+                    continue
+                if status is DagsterRunStatus.QUEUED:
+                    self._queue.put(run_id, line=run.tags.get(LINE_TAG))
+                else:
+                    end_unbegun(self._instance, run)

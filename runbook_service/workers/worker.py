@@ -8,9 +8,12 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from procrastinate import App, PsycopgConnector
+import procrastinate.jobs
+import psycopg
+from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy import text
 
@@ -18,9 +21,11 @@ from runbook_factory.database import as_text, database_url, engine, keep_to_conn
 from runbook_factory.instance import stored_instance
 from runbook_factory.opening import make_ready
 from runbook_factory.project import Project
-from runbook_service.run_queue import EXECUTE, QUEUE, REPLAY, STALLED_SECONDS
-from runbook_service.workers.pool import Pool, SlotLost, TemplateLost
+from runbook_service.run_queue import EXECUTE, QUEUE, REPLAY, STALLED_SECONDS, Job
+from runbook_service.workers.pool import NoSlot, Pool
+from runbook_service.workers.processes import SlotLost, TemplateLost
 from runbook_service.workers.slot import CONNECTIONS
+from runbook_service.workers.terminal import first_line, keep_quiet
 from runbook_service.workers.watch import Watch
 
 HEARTBEAT_SECONDS = 1.0
@@ -60,18 +65,26 @@ def check_slots(project: Project, slots: int) -> None:
 def work(project: Project, slots: int, *, ready: Callable[[], None]) -> None:
     """Executes runs until it is told to stop (SIGTERM, SIGINT), and then ends those that it has.
 
-    Raises `TooManySlots`, `TemplateLost` or `DatabaseError` when it cannot start.
+    Raises `TooManySlots`, `TemplateLost`, `NoSlot` or `DatabaseError` when it cannot start.
     """
+    keep_quiet()
     keep_to_connections(OWN_CONNECTIONS - 3)
     make_ready(project)
     check_slots(project, slots)
     with stored_instance(project) as instance:
         watch = Watch(project, instance)
-        watch.start()
         try:
             asyncio.run(_Worker(project, slots, watch).work(ready))
         finally:
             watch.stop()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """A run that this worker has: by whom of procrastinate's workers, and the task that waits for it."""
+
+    worker_id: int
+    task: "asyncio.Task[Any] | None"
 
 
 class _Worker:
@@ -79,13 +92,16 @@ class _Worker:
         self._project, self._watch = project, watch
         self._pool = Pool(project, slots)
         self._stopping = asyncio.Event()
+        self._taken: dict[int, _Taken] = {}
 
     async def work(self, ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_unheard)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         try:
             await self._pool.start()
+            self._watch.start(self._pool)
             ready()
             while not self._stopping.is_set():
                 await self._take_runs()
@@ -96,8 +112,8 @@ class _Worker:
         """Takes runs until it is told to stop, or the database goes away."""
         url = as_text(database_url(self._project).set(drivername="postgresql"))
         app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3))
-        app.task(name=EXECUTE, pass_context=False)(self._execute)
-        app.task(name=REPLAY, pass_context=False)(self._replay)
+        app.task(name=EXECUTE, pass_context=True)(self._execute)
+        app.task(name=REPLAY, pass_context=True)(self._replay)
         try:
             async with app.open_async():
                 worker = asyncio.ensure_future(
@@ -116,26 +132,61 @@ class _Worker:
                 await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
                 worker.cancel()  # it takes no more, and waits for those that it has
-                with suppress(asyncio.CancelledError):
+                draining = asyncio.ensure_future(self._drain(app))
+                try:
                     await worker
-        except (ConnectorException, OSError) as error:
-            _log.warning("the database cannot be reached, and is tried again: %s", error)
+                finally:
+                    draining.cancel()
+        except asyncio.CancelledError:
+            pass
+        except (ConnectorException, psycopg.Error, OSError) as error:
+            _log.warning("the database cannot be reached, and is tried again: %s", first_line(error))
         if not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), RETRY_SECONDS)
 
-    async def _execute(self, run_id: str) -> None:
-        await self._have_done({"task": EXECUTE, "run_id": run_id})
+    async def _drain(self, app: App) -> None:
+        """What a worker of procrastinate's does no more once it was told to stop: it says that it is
+        alive, and hears which of the runs that it waits for are to be cancelled.
+        """
+        told: set[int] = set()
+        while True:
+            with suppress(ConnectorException, psycopg.Error):
+                for worker_id in {each.worker_id for each in self._taken.values()}:
+                    await app.job_manager.update_heartbeat(worker_id)
+                for job_id in set(await app.job_manager.list_jobs_to_abort_async()) - told:
+                    taken = self._taken.get(job_id)
+                    if taken is not None and taken.task is not None:
+                        told.add(job_id)
+                        taken.task.cancel()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    async def _replay(self, run_id: str, **asked: Any) -> None:
-        await self._have_done({"task": REPLAY, "run_id": run_id, **asked})
+    async def _execute(self, context: JobContext, /, run_id: str) -> None:
+        await self._have_done(context.job, {"task": EXECUTE, "run_id": run_id})
 
-    async def _have_done(self, what: dict[str, Any]) -> None:
+    async def _replay(self, context: JobContext, /, run_id: str, **asked: Any) -> None:
+        await self._have_done(context.job, {"task": REPLAY, "run_id": run_id, **asked})
+
+    async def _have_done(self, job: procrastinate.jobs.Job, what: dict[str, Any]) -> None:
+        taken = Job(id=job.id or 0, taken=True, attempts=job.attempts)
+        self._taken[taken.id] = _Taken(worker_id=job.worker_id or 0, task=asyncio.current_task())
         try:
             await self._pool.run(what)
         except SlotLost:
             _log.warning("the process of run %s was lost", what["run_id"])
-            self._watch.look()
-        except TemplateLost as error:
+            await asyncio.to_thread(self._watch.slot_lost, taken, what["run_id"])
+        except (NoSlot, TemplateLost) as error:
             _log.error("%s: run %s is left to another worker", error, what["run_id"])
-            raise
+            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.to_thread(self._watch.put_back, taken)
+        finally:
+            del self._taken[taken.id]
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Of a task that nobody waits for: a run that it had was taken from a worker that stood still."""
+    error = context.get("exception")
+    if isinstance(error, ConnectorException):
+        _log.warning("a run is not this worker's any more: %s", first_line(error))
+    else:
+        loop.default_exception_handler(context)

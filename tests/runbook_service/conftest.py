@@ -1,5 +1,6 @@
-"""The running service, for all tests here."""
+"""The running service, and a yard for workers, for all tests here."""
 
 from tests.served import running, service
+from tests.working import yard
 
-__all__ = ["running", "service"]
+__all__ = ["running", "service", "yard"]

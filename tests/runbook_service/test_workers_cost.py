@@ -1,0 +1,86 @@
+"""What an execution costs in a warm process: statements by kind, and no new connection."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from dagster import DagsterRunStatus
+from sqlalchemy import event
+
+from runbook_factory import database
+from runbook_service.workers.slot import _execute
+from runbook_service.workers.warm_jobs import WarmJobs
+from tests.working import Yard
+
+FIVE = """
+id: {id}
+name: Five
+version: 1.0.0
+owner: tests
+legal_basis: none needed
+inputs:
+  word: {{type: string, default: none}}
+steps:
+  - {{id: a, type: wait, inputs: {{seconds: 0}}}}
+  - {{id: b, type: wait, depends_on: [a], inputs: {{seconds: 0}}}}
+  - {{id: c, type: wait, depends_on: [a], inputs: {{seconds: 0}}}}
+  - {{id: d, type: wait, depends_on: [b, c], inputs: {{seconds: 0}}}}
+  - {{id: e, type: wait, depends_on: [d], inputs: {{seconds: 0}}}}
+"""
+
+# At most, of an execution of five steps, besides its events.
+COST = Counter(
+    {
+        "FROM runs": 5,
+        "UPDATE runs": 2,
+        "FROM runbook.runbook_executions": 1,
+        "INSERT INTO runbook.runbook_executions": 1,
+        "UPDATE runbook.runbook_executions": 1,
+        "INSERT INTO runbook.runbook_step_logs": 5,
+        "UPDATE runbook.runbook_step_logs": 5,
+        "INSERT INTO asset_keys": 1,
+        "INSERT INTO runbook.audit_log": 2,
+        "PG_ADVISORY_LOCK": 1,
+        "PG_ADVISORY_UNLOCK": 1,
+    }
+)
+
+_KIND = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM|FROM|pg_\w+)\b\s*([\w.]*)", re.IGNORECASE)
+_WRITES = ["INSERT INTO", "UPDATE", "DELETE FROM"]
+
+
+def kind(statement: str) -> str:
+    """What a statement does, and to which table: the last that it writes to, or the first that it reads."""
+    found = [(match[1].upper(), match[2]) for match in _KIND.finditer(statement)]
+    writes = [each for each in found if each[0] in _WRITES and each[1] != "SET"]
+    verb, table = writes[-1] if writes else found[0] if found else (statement[:30], "")
+    return f"{verb} {table}".strip()
+
+
+def test_an_execution_costs_so_many_statements_and_no_connection(yard: Yard) -> None:
+    yard.runbook("five", text=FIVE)
+    jobs = WarmJobs.of(yard.project)
+    engine = database.engine(yard.project)
+    names = [yard.add("five").run_id for _ in range(4)]
+    for name in names[:-1]:
+        _execute(jobs, yard.instance, name)
+    kinds: Counter[str] = Counter()
+    connected: list[Any] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        kinds[kind(statement)] += 1
+
+    def connect(*arguments: Any) -> None:
+        connected.append(arguments)
+
+    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "connect", connect)
+    _execute(jobs, yard.instance, names[-1])
+    event.remove(engine, "before_cursor_execute", note)
+    event.remove(engine, "connect", connect)
+    assert yard.status(names[-1]) is DagsterRunStatus.SUCCESS, yard.reason(names[-1])
+    assert connected == []
+    # The events of a moment are written together: how many moments there are is a matter of time.
+    assert kinds.pop("INSERT INTO event_logs") <= 7
+    assert kinds <= COST, kinds - COST
+    assert COST.total() == 25
