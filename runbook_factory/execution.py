@@ -241,10 +241,12 @@ class Execution:
                 keep=lambda step, name, data: self._shelf(step).keep(f"{name}-replay-diff.png", data),
             )
             record = replace(record, replay=report.as_json(), parent_id=self.original.id)
-        self.recorder.finish(record, unreached=unreached)
-        note_finished(self.runbook, self.request, record)
-        if self.lease is not None:
-            self.lease.release()
+        try:
+            self.recorder.finish(record, unreached=unreached)
+            note_finished(self.runbook, self.request, record)
+        finally:
+            if self.lease is not None:
+                self.lease.release()
         self.emit(ExecutionFinished(record=record, report=report))
         return record
 

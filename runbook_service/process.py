@@ -17,6 +17,6 @@ def die_with(parent: int, *, by: int = signal.SIGKILL) -> None:
 
 
 def own_bytes() -> int:
-    """The memory that this process does not share with the one it was forked from."""
+    """The memory of this process that is no file's: what it still shares since its fork is counted, too."""
     _, resident, shared, *_ = Path("/proc/self/statm").read_text(encoding="ascii").split()
     return (int(resident) - int(shared)) * resource.getpagesize()
