@@ -14,7 +14,7 @@ from benchmarks.service import Service, service
 SLOTS = 4
 CLIENTS = 8
 RUNS, WARM_UP = 200, 40
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 30.0
 # A connection that has nothing to do tells its numbers to the server's statistics after so long.
 TOLD_SECONDS = 11.0
 DATABASE = "cpu"

@@ -5,6 +5,7 @@ Each is asked from another process. Stock Dagster is asked over its GraphQL and 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from benchmarks.durable import SLOWEST, Durable, durable
 from benchmarks.load import Load, load
@@ -37,9 +38,10 @@ def main() -> None:
     with server() as database:
         ours = _ours(database)
         print(_line(ours, ours))
-        for row in (*_stock(database), *_durable(database)):
+        for row in chain(_stock(database), _durable(database)):
             print(_line(row, ours), flush=True)
-    print(f"runs/s: {CLIENTS} clients at once; stock Dagster so many runs: {STOCK_RUNS}\n")
+    few = " and ".join(str(at_once) for _, at_once in STOCK_RUNS.values())
+    print(f"runs/s: {RUNS_AT_ONCE} executions by {CLIENTS} clients; of stock Dagster {few} runs at once\n")
 
 
 def _line(row: Row, ours: Row) -> str:

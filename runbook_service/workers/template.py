@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import sys
+from importlib import import_module
 
 from runbook_factory.project import find_project
 from runbook_service.process import die_with
@@ -19,6 +20,21 @@ from runbook_service.workers.warm_jobs import WarmJobs
 READY = struct.pack("i", 0)
 
 
+# What a slot needs once it has opened its instance: loaded here, its memory is shared.
+_OF_AN_INSTANCE = (
+    "dagster._core.instance.factory",
+    "dagster._core.secrets.env_file",
+    "dagster._core.storage.migration.utils",
+    "dagster._core.storage.noop_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster_postgres",
+    "runbook_factory.dagster_storage",
+    "runbook_service.launcher",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+    "upath.implementations.local",
+)
+
+
 def main(fd: int, parent: int) -> None:
     """Forks a slot for each socket that comes in, and answers with its process id."""
     die_with(parent)
@@ -26,6 +42,8 @@ def main(fd: int, parent: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended slots leave nothing behind
     control = socket.socket(fileno=fd)
+    for name in _OF_AN_INSTANCE:
+        import_module(name)
     jobs = WarmJobs.of(find_project())
     gc.collect()
     gc.set_threshold(20_000, 20, 20)  # a run makes little garbage, and looking for it is dear
