@@ -5,17 +5,18 @@ A contract with dagster-postgres, private in parts: see tests/runbook_factory/te
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import sqlalchemy
-from dagster import DagsterEventType, EventLogEntry, Field
+from dagster import DagsterEventType, EventLogEntry, Field, RunsFilter
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, PIPELINE_EVENTS
 from dagster._core.storage.event_log.base import EventLogConnection
 from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.runs.schema import RunsTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 from sqlalchemy.exc import SQLAlchemyError
@@ -108,12 +109,36 @@ def _flush(storage: "weakref.ref[BufferedEventLog]") -> None:
 
 
 class KnownRunStorage(PostgresRunStorage):
-    """Asks once which columns the tables have, where the stock class asks for every run read or written."""
+    """Asks once which columns the tables have, where the stock class asks for every run read or written.
+
+    The query for one run by its id, which Dagster makes at each turn, is built once, too.
+    """
 
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
         self.has_run_stats_index_cols: Callable[[], bool] = cache(super().has_run_stats_index_cols)
         self.has_backfill_id_column: Callable[[], bool] = cache(super().has_backfill_id_column)
+
+    def _runs_query(
+        self,
+        filters: RunsFilter | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        order_by: str | None = None,
+        ascending: bool = False,
+        bucket_by: Any = None,
+    ) -> Any:
+        ids = filters.run_ids if filters is not None else None
+        if columns and not cursor and ids and len(ids) == 1 and filters == RunsFilter(run_ids=ids):
+            return _run_by_id(tuple(columns)).params(id=ids[0])
+        return super()._runs_query(filters, cursor, limit, columns, order_by, ascending, bucket_by)
+
+
+@cache
+def _run_by_id(columns: tuple[str, ...]) -> sqlalchemy.Select[Any]:
+    found = (getattr(RunsTable.c, column) for column in columns)
+    return sqlalchemy.select(*found).where(RunsTable.c.run_id == sqlalchemy.bindparam("id"))
 
 
 class RunbookStorage(DagsterPostgresStorage):
