@@ -97,6 +97,14 @@ def get_execution(engine: Engine, name: str, *, settles: bool = True) -> Executi
     )
 
 
+def status_of(engine: Engine, execution_id: str) -> str | None:
+    """How the execution of this id stands; None when it has not begun."""
+    query = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
+    with engine.connect() as connection:
+        found: str | None = connection.scalar(query, {"id": execution_id})
+        return found
+
+
 def _find(engine: Engine, name: str) -> UUID:
     if _WHOLE.fullmatch(name):
         condition, values = "id = CAST(:id AS UUID)", {"id": name}

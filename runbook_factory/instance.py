@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance
 from dagster._core.instance import InstanceRef
 
 from runbook_factory import schema
 from runbook_factory.database import engine, reachable
-from runbook_factory.leases import LOST, lost_executions, settle_lost
+from runbook_factory.endings import end_lost_runs
 from runbook_factory.project import Project
 
 # What `dagster.yaml` of a project says; a project without that file gets the same.
@@ -54,16 +54,6 @@ def stored_instance(project: Project, *, settles: bool = True) -> DagsterInstanc
         if settles:
             end_lost_runs(project, instance)
     return instance
-
-
-def end_lost_runs(project: Project, instance: DagsterInstance) -> None:
-    """Gives executions whose process was lost their verdict, and ends their Dagster runs."""
-    settle_lost(engine(project))
-    open_runs = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
-    lost = lost_executions(engine(project), [run.run_id for run in open_runs])
-    for run in open_runs:
-        if run.run_id in lost:
-            instance.report_run_failed(run, message=f"The execution failed: {LOST}.")
 
 
 def passing_instance() -> DagsterInstance:

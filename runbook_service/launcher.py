@@ -21,16 +21,14 @@ from dagster import (
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.run_coordinator.base import RunCoordinator, SubmitRunContext
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
-from sqlalchemy import text
 
 from runbook_factory import schema
 from runbook_factory.database import engine
+from runbook_factory.execution_log import status_of
 from runbook_factory.project import find_project
 from runbook_factory.schedules import LINE_TAG
 
 NEVER_BEGAN = "it was cancelled before it began"
-
-_BEGUN = text("SELECT 1 FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
 
 
 def enqueue(instance: DagsterInstance, run: DagsterRun) -> None:
@@ -70,7 +68,7 @@ def cancel(instance: DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     if run is None:  # a replay becomes a run when it begins
         return job is not None and (queue.withdraw(job) or queue.abort(job))
-    if run.is_finished or (job is None and _has_begun(run_id)):
+    if run.is_finished or (job is None and status_of(engine(find_project()), run_id) is not None):
         return False
     # Before its worker is told: the slot asks for it when it begins, and ends the run.
     if run.status is not DagsterRunStatus.CANCELING:
@@ -86,11 +84,6 @@ def end_unbegun(instance: DagsterInstance, run: DagsterRun) -> None:
     """Ends a run as cancelled that no process has begun, and none will."""
     instance.add_run_tags(run.run_id, {"runbook/status": "aborted", "runbook/reason": NEVER_BEGAN})
     instance.report_run_canceled(run)
-
-
-def _has_begun(run_id: str) -> bool:
-    with engine(find_project()).connect() as connection:
-        return connection.scalar(_BEGUN, {"id": run_id}) is not None
 
 
 def _queue() -> Any:

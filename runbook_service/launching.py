@@ -69,6 +69,16 @@ class Wanted:
         return hmac.digest(key, json.dumps(parts, sort_keys=True).encode(), "sha256")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """The Dagster run that is to be."""
+
+    id: str
+    runbook: LoadedRunbook
+    config: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
 def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity) -> str:
     """Starts the execution, or finds the one that was started under its key; gives its id.
 
@@ -84,11 +94,15 @@ def launch(context: WorkspaceRequestContext, wanted: Wanted, identity: Identity)
     project = wanted.runbook.project
     # Not in the run config: Dagster stores and shows it.
     seal_inputs(engine(project), project, execution_id, hidden)
-    config = RunRequest(inputs=inputs, deny=wanted.deny).run_config()
-    tags = {**actor_tags(identity.actor), "runbook/mode": "live"}
+    run = _Run(
+        id=execution_id,
+        runbook=wanted.runbook,
+        config=RunRequest(inputs=inputs, deny=wanted.deny).run_config(),
+        tags={**actor_tags(identity.actor), "runbook/mode": "live"},
+    )
     try:
-        if not _launch_like_before(context, wanted.runbook, execution_id, config, tags):
-            _launch(context, wanted.runbook, execution_id, config, tags)
+        if not _launch_like_before(context, run):
+            _launch(context, run)
     except UserFacingGraphQLError as error:
         erase_inputs(engine(project), execution_id)
         message = getattr(error.error, "message", None) or type(error.error).__name__
@@ -101,31 +115,25 @@ _launched: dict[str, DagsterRun] = {}
 _reloading = Lock()
 
 
-def _launch(
-    context: WorkspaceRequestContext,
-    runbook: LoadedRunbook,
-    execution_id: str,
-    config: Mapping[str, Any],
-    tags: Mapping[str, str],
-) -> None:
+def _launch(context: WorkspaceRequestContext, wanted: _Run) -> None:
     """Dagster's whole way: it asks the code server for the plan, and stores that and the job."""
-    context = _current(context, runbook)
+    context = _current(context, wanted.runbook)
     params = ExecutionParams(
         selector=JobSubsetSelector(
             location_name=LOCATION,
             repository_name=REPOSITORY,
-            job_name=job_name(runbook.id),
+            job_name=job_name(wanted.runbook.id),
             op_selection=None,
         ),
-        run_config=config,
+        run_config=wanted.config,
         mode=None,
-        execution_metadata=ExecutionMetadata(run_id=execution_id, tags=tags),
+        execution_metadata=ExecutionMetadata(run_id=wanted.id, tags=wanted.tags),
         step_keys=None,
     )
     asyncio.run(do_launch(SimpleNamespace(context=context), params))  # type: ignore[arg-type]
-    run = context.instance.get_run_by_id(execution_id)
-    if run is not None and run.tags.get(DIGEST_TAG) == runbook.digest:
-        _launched[runbook.digest] = run
+    run = context.instance.get_run_by_id(wanted.id)
+    if run is not None and run.tags.get(DIGEST_TAG) == wanted.runbook.digest:
+        _launched[wanted.runbook.digest] = run
 
 
 def _current(context: WorkspaceRequestContext, runbook: LoadedRunbook) -> WorkspaceRequestContext:
@@ -146,32 +154,26 @@ def _current(context: WorkspaceRequestContext, runbook: LoadedRunbook) -> Worksp
     return now
 
 
-def _launch_like_before(
-    context: WorkspaceRequestContext,
-    runbook: LoadedRunbook,
-    execution_id: str,
-    config: Mapping[str, Any],
-    tags: Mapping[str, str],
-) -> bool:
+def _launch_like_before(context: WorkspaceRequestContext, wanted: _Run) -> bool:
     """Launches without asking anybody what is known from another run of the same definition.
 
     Gives False where there was none, or what it stored was deleted.
     """
-    before = _launched.get(runbook.digest)
+    before = _launched.get(wanted.runbook.digest)
     if before is None:
         return False
     own = {name: value for name, value in before.tags.items() if name in _OF_THE_JOB}
     run = copy(
         before,
-        run_id=execution_id,
-        run_config=config,
-        tags={**own, **tags},
+        run_id=wanted.id,
+        run_config=wanted.config,
+        tags={**own, **wanted.tags},
         status=DagsterRunStatus.QUEUED,
     )
     try:
         context.instance.run_storage.add_run(run)
     except DagsterRunAlreadyExists:  # what Dagster makes of any constraint
-        del _launched[runbook.digest]
+        del _launched[wanted.runbook.digest]
         return False
     enqueue(context.instance, run)
     return True

@@ -6,12 +6,12 @@ from typing import Any
 
 from dagster import DagsterInstance
 from dagster._core.workspace.context import WorkspaceRequestContext
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 
 from runbook_defs.execution import Status
 from runbook_factory.catalog import InvalidRunbook, LoadedRunbook, load_all, load_runbook
-from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions
+from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions, status_of
 from runbook_factory.project import Project, ProjectError
 from runbook_factory.replay.recording import NotReplayable, load_recording
 from runbook_service.executions import RUNNING, NotFound, as_data, find_execution, replay_to_begin
@@ -23,9 +23,6 @@ from runbook_service.run_queue import run_queue
 
 MOST_LISTED = 100
 ID_CHARACTERS = 36
-
-
-_STATUS = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
 
 
 class Forbidden(Exception):
@@ -150,9 +147,7 @@ class Service:
 
     def ended(self, execution_id: str, identity: Identity) -> dict[str, Any] | None:
         """The execution as data, when it has ended; None until then."""
-        with self.engine.connect() as connection:
-            status = connection.scalar(_STATUS, {"id": execution_id})
-        if status == RUNNING:
+        if status_of(self.engine, execution_id) == RUNNING:
             return None
         try:
             found = self.execution(execution_id, identity)

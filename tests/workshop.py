@@ -1,6 +1,8 @@
 """A project that a test fills and runs."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,10 @@ from runbook_factory.replay.recording import NotReplayable
 from runbook_factory.replay.replays import open_replay
 from runbook_factory.request import CassetteRef, RunRequest
 from runbook_factory.runs import run_runbook
+from runbook_service.dagster_process import dagster_environment
 from step_ops.gate import Mode
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -48,6 +53,19 @@ class Workshop:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
+
+    def dagster(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """What Dagster's own program says in this project, with our settings."""
+        for name in ("dagster.yaml", "workspace.yaml"):
+            self.file(name, (ROOT / name).read_text())
+        return subprocess.run(
+            [sys.executable, "-m", "dagster", *arguments],
+            cwd=self.project.root,
+            env=dict(dagster_environment(self.project)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def test(
         self, runbook_id: str = "rb-test", *, steps: Mapping[str, Any] | None = None, **more: Any

@@ -12,11 +12,11 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidConfigError
 from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.record import copy
-from sqlalchemy import text
 
 from runbook_defs.execution import Actor
 from runbook_factory.database import DatabaseError, engine, keep_to_connections
 from runbook_factory.execution import listener
+from runbook_factory.execution_log import status_of
 from runbook_factory.instance import stored_instance
 from runbook_factory.replay.recording import NotReplayable
 from runbook_factory.replay.replays import open_replay
@@ -28,8 +28,6 @@ from runbook_service.workers.terminal import first_line, keep_quiet
 from runbook_service.workers.warm_jobs import Unrunnable, WarmJobs
 
 CONNECTIONS = 2  # the lease of the execution, and one for all that is written
-
-_BEGUN = text("SELECT 1 FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
 
 
 def serve(channel: socket.socket, jobs: WarmJobs) -> None:
@@ -124,8 +122,7 @@ def _as_now(run: DagsterRun, job: WarmJob, instance: DagsterInstance) -> Dagster
 
 
 def _begun(jobs: WarmJobs, run_id: str) -> bool:
-    with engine(jobs.project).connect() as connection:
-        return connection.scalar(_BEGUN, {"id": run_id}) is not None
+    return status_of(engine(jobs.project), run_id) is not None
 
 
 def _fail(instance: DagsterInstance, run: DagsterRun, reason: str) -> None:

@@ -8,12 +8,13 @@ from typing import Protocol
 from dagster import DagsterInstance, DagsterRunStatus
 
 from runbook_factory.database import engine
+from runbook_factory.endings import end_lost_runs, quiet_runs
+from runbook_factory.execution_log import status_of
 from runbook_factory.leases import lost_executions
 from runbook_factory.project import Project
 from runbook_factory.schedules import LINE_TAG
 from runbook_service.launcher import end_unbegun
 from runbook_service.run_queue import Job, RunQueue, run_queue
-from runbook_service.workers.endings import end_lost_runs, quiet_runs, status_of
 from runbook_service.workers.terminal import first_line
 
 TICK_SECONDS = 1.0
@@ -98,7 +99,7 @@ class Watch:
 
         Gives False while its execution runs: a slot has it still, or it is about to be ended as lost.
         """
-        status = status_of(self._project, run_id)
+        status = status_of(engine(self._project), run_id)
         if status is not None:
             return status != "running"
         run = self._instance.get_run_by_id(run_id)
@@ -117,7 +118,11 @@ class Watch:
             quiet = quiet_runs(self._instance, status, seconds=FORGOTTEN_SECONDS)
             for run_id in self._queue.missing(quiet):
                 run = self._instance.get_run_by_id(run_id)
-                if run is None or run.status is not status or status_of(self._project, run_id) is not None:
+                if (
+                    run is None
+                    or run.status is not status
+                    or status_of(engine(self._project), run_id) is not None
+                ):
                     continue
                 if status is DagsterRunStatus.QUEUED:
                     self._queue.put(run_id, line=run.tags.get(LINE_TAG))

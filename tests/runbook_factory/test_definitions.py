@@ -1,8 +1,6 @@
 """A folder of runbooks in Dagster: what it loads, and how a broken file is told of."""
 
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ from dagster import DagsterInvalidConfigError, validate_run_config
 
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import stored_instance
-from runbook_service.dagster_process import dagster_environment
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,42 +65,14 @@ def test_two_runbooks_with_steps_of_one_name_load_together(workshop: Workshop) -
     """Op names are unique in a repository, which only Dagster's own check of definitions sees."""
     good(workshop, "rb-one")
     good(workshop, "rb-two")
-    for name in ("dagster.yaml", "workspace.yaml"):
-        workshop.file(name, (ROOT / name).read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
-        cwd=workshop.project.root,
-        env=dict(dagster_environment(workshop.project)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = workshop.dagster("definitions", "validate", "-w", "workspace.yaml")
     assert done.returncode == 0, done.stderr
     assert "Validation successful for code location runbooks" in done.stderr + done.stdout
 
 
 def test_a_run_launched_by_dagsters_own_launcher_is_recorded(workshop: Workshop) -> None:
     good(workshop, "rb-one")
-    for name in ("dagster.yaml", "workspace.yaml"):
-        workshop.file(name, (ROOT / name).read_text())
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "dagster",
-            "job",
-            "execute",
-            "-m",
-            "runbook_factory.workspace",
-            "-j",
-            "rb_one",
-        ],
-        cwd=workshop.project.root,
-        env=dict(dagster_environment(workshop.project)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = workshop.dagster("job", "execute", "-m", "runbook_factory.workspace", "-j", "rb_one")
     assert done.returncode == 0, done.stderr
     from runbook_factory import database
     from runbook_factory.execution_log import list_executions

@@ -1,7 +1,5 @@
 """Schedules: what Dagster's scheduler is told at a tick, and what becomes of the run it asks for."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -37,7 +35,6 @@ from runbook_factory import database
 from runbook_factory.definitions import build_definitions
 from runbook_factory.execution_log import get_execution
 from runbook_factory.instance import stored_instance
-from runbook_service.dagster_process import dagster_environment
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,16 +228,7 @@ def test_a_run_whose_process_was_lost_does_not_stop_the_schedule_for_ever(
 
 def test_dagsters_own_check_of_definitions_takes_schedules_and_assets(workshop: Workshop) -> None:
     scheduled(workshop, cron="@weekly", timezone="Europe/Berlin", inputs={"release": "r"})
-    for name in ("dagster.yaml", "workspace.yaml"):
-        workshop.file(name, (ROOT / name).read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
-        cwd=workshop.project.root,
-        env=dict(dagster_environment(workshop.project)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = workshop.dagster("definitions", "validate", "-w", "workspace.yaml")
     assert done.returncode == 0, done.stderr
     assert "Validation successful for code location runbooks" in done.stderr + done.stdout
 

@@ -12,8 +12,3 @@ def upgrade() -> None:
     connection = op.get_bind()
     if connection.scalar(text("SELECT to_regclass('procrastinate_jobs')")) is None:
         connection.exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"), ())
-
-
-def downgrade() -> None:
-    """Not supported: runs that wait would be lost."""
-    raise NotImplementedError

@@ -22,8 +22,6 @@ _ENDED = text(
     """
 )
 
-_STATUS = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
-
 
 def end_lost_runs(project: Project, instance: DagsterInstance) -> None:
     """Gives executions whose process was lost their verdict, and their Dagster runs the same end."""
@@ -56,13 +54,6 @@ def _end(instance: DagsterInstance, run: DagsterRun, row: Row[tuple[str, str, st
         instance.report_run_canceled(run)
     else:
         instance.report_run_failed(run, message=f"The execution failed: {row.reason}.")
-
-
-def status_of(project: Project, run_id: str) -> str | None:
-    """How the execution stands; None when it has not begun."""
-    with engine(project).connect() as connection:
-        found: str | None = connection.scalar(_STATUS, {"id": run_id})
-        return found
 
 
 def quiet_runs(instance: DagsterInstance, status: DagsterRunStatus, *, seconds: float) -> list[str]:
