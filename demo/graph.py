@@ -1,9 +1,18 @@
 """The GraphQL schema of the demo, and how a request to it is answered."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
-from graphql import build_schema, graphql_sync
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    build_schema,
+    execute_sync,
+    parse,
+    validate,
+)
 
 from demo.entities import Entity, enrich
 
@@ -51,14 +60,26 @@ class BadRequestError(Exception):
 def execute(body: bytes) -> dict[str, Any]:
     """The GraphQL response to the request in `body`: `data`, and `errors` if there were any."""
     request = _parse(body)
-    result = graphql_sync(
+    query, errors = _query(request["query"])
+    if query is None or errors:
+        return dict(ExecutionResult(data=None, errors=list(errors)).formatted)
+    result = execute_sync(
         SCHEMA,
-        request["query"],
+        query,
         root_value={"enrichEntities": _enrich_all},
         variable_values=request.get("variables"),
         operation_name=request.get("operationName"),
     )
     return dict(result.formatted)
+
+
+@lru_cache(maxsize=100)  # as real servers do: to read and check a query takes longer than to answer it
+def _query(text: str) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
+    try:
+        document = parse(text)
+    except GraphQLError as error:
+        return None, (error,)
+    return document, tuple(validate(SCHEMA, document))
 
 
 def _enrich_all(_info: object, *, entities: list[Entity]) -> list[Entity]:

@@ -4,7 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import groupby
 from typing import Any
 
@@ -93,6 +93,15 @@ class Template:
 
 def compile_template(value: Any) -> Template:
     """The template in `value`, JSON-like data; what is wrong with it is in its `problems`."""
+    return _of_text(value) if type(value) is str else _of_value(value)
+
+
+@lru_cache(maxsize=4096)  # each execution asks for those of its assumptions, conditions and summaries
+def _of_text(text: str) -> Template:
+    return _of_value(text)
+
+
+def _of_value(value: Any) -> Template:
     compiler = _Compiler()
     fill = compiler.value(value, ())
     return Template(fill, found=tuple(compiler.found), problems=tuple(compiler.problems))

@@ -108,8 +108,15 @@ class LoadedRunbook:
             for step in self._all_steps
         }
 
+    @cached_property
+    def _effects(self) -> dict[str, Effect]:
+        return {step.id: self._effect(step) for step in self._all_steps}
+
     def effect(self, step: Step) -> Effect:
         """Whether the step changes the world: as stated, else as its type tells from its inputs."""
+        return self._effects[step.id]
+
+    def _effect(self, step: Step) -> Effect:
         if step.effect is not None:
             return Effect(step.effect.value)
         query = step.inputs.get("query", "")

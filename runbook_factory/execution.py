@@ -35,7 +35,7 @@ from runbook_factory.audit.executions import note_finished
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.failures import described
 from runbook_factory.leases import Lease
-from runbook_factory.recorder import Recorder, fingerprint
+from runbook_factory.recorder import Bodies, Recorder, fingerprint
 from runbook_factory.replay.comparison import compare
 from runbook_factory.replay.original import Original
 from runbook_factory.request import RunRequest
@@ -160,8 +160,8 @@ class Execution:
             self.measures.update(run.measures)
         else:
             outputs = dict.fromkeys(step.outputs)
-            self.recorder.begin_step(record, position=position)
-            self.recorder.finish_step(record)
+            self.recorder.begin_step(record, position=position, effect=Effect.READ)
+            self.recorder.finish_step(record, Bodies())
         self.records[step.id] = record
         self.attempts.append(record)
         self.views[step.id] = {"outputs": outputs, "status": record.status.value}

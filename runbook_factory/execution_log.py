@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Engine, Row, text
 
@@ -20,6 +19,7 @@ from runbook_defs.execution import (
     StepStatus,
 )
 from runbook_factory import schema
+from runbook_factory.database import send
 from runbook_factory.leases import settle_lost
 
 _SHORT = re.compile(r"exec-(\d{4}-\d{2}-\d{2})-([0-9a-f]{6})")
@@ -32,6 +32,15 @@ _COLUMNS = """
     a.name AS actor_name, a.kind AS actor_kind
     FROM runbook.runbook_executions e LEFT JOIN runbook.actors a ON a.id = e.actor_id
 """
+_ONE = text(f"SELECT {_COLUMNS} WHERE e.id = :id")
+_STATUS = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
+_OF_STEP = """
+    step_id, step_type, status, attempt, started_at, completed_at, started_virtual, seconds, summary,
+    inputs, outputs, errors, records, pictures
+"""
+_FROM_STEPS = "FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position, attempt"
+_STEPS = text(f"SELECT {_OF_STEP}, exchanges, reads {_FROM_STEPS}")
+_STEPS_ALONE = text(f"SELECT {_OF_STEP}, NULL AS exchanges, NULL AS reads {_FROM_STEPS}")
 
 
 class NoSuchExecution(Exception):
@@ -72,24 +81,24 @@ def list_executions(
         return [_execution(row, ()) for row in connection.execute(text(query), values)]
 
 
-def get_execution(engine: Engine, name: str, *, settles: bool = True) -> ExecutionRecord:
+def get_execution(
+    engine: Engine, name: str, *, settles: bool = True, exchanges: bool = True
+) -> ExecutionRecord:
     """The execution called `name`: its id, a unique start of it, or `exec-<date>-<six characters>`.
 
-    Unless something else `settles` executions whose process was lost, that is done first. Raises
-    `NoSuchExecution`.
+    Unless something else `settles` executions whose process was lost, that is done first. Without
+    `exchanges` its steps lack theirs, and their reads, which may be much. Raises `NoSuchExecution`.
     """
     schema.ensure(engine)
     if settles:
         settle_lost(engine)
     execution_id = _find(engine, name.strip().lower())
     with engine.connect() as connection:
-        row = connection.execute(text(f"SELECT {_COLUMNS} WHERE e.id = :id"), {"id": execution_id}).one()
-        steps = connection.execute(
-            text(
-                "SELECT * FROM runbook.runbook_step_logs WHERE execution_id = :id ORDER BY position, attempt"
-            ),
-            {"id": execution_id},
-        ).all()
+        row = send(connection, _ONE, {"id": execution_id}).one_or_none()
+        of_steps = _STEPS if exchanges else _STEPS_ALONE
+        steps = send(connection, of_steps, {"id": execution_id}).all() if row else ()
+    if row is None:
+        raise _unknown(name)
     records = tuple(_step(step) for step in steps)
     return replace(
         _execution(row, tuple(step for step in records if not step.step_id.startswith(PROBE))),
@@ -99,16 +108,20 @@ def get_execution(engine: Engine, name: str, *, settles: bool = True) -> Executi
 
 def status_of(engine: Engine, execution_id: str) -> str | None:
     """How the execution of this id stands; None when it has not begun."""
-    query = text("SELECT status FROM runbook.runbook_executions WHERE id = CAST(:id AS UUID)")
     with engine.connect() as connection:
-        found: str | None = connection.scalar(query, {"id": execution_id})
+        found: str | None = send(connection, _STATUS, {"id": execution_id}).scalar_one_or_none()
         return found
 
 
-def _find(engine: Engine, name: str) -> UUID:
+def _unknown(name: str) -> NoSuchExecution:
+    return NoSuchExecution(f"there is no execution {name!r}", hint="`rb ls --all` lists them")
+
+
+def _find(engine: Engine, name: str) -> str:
+    """The id of the only one that has the name; a whole id is not looked up."""
     if _WHOLE.fullmatch(name):
-        condition, values = "id = CAST(:id AS UUID)", {"id": name}
-    elif (match := _SHORT.fullmatch(name)) and _is_day(match[1]):
+        return name
+    if (match := _SHORT.fullmatch(name)) and _is_day(match[1]):
         condition = "id::text LIKE :start AND (started_at AT TIME ZONE 'UTC')::date = CAST(:day AS DATE)"
         values = {"start": f"{match[2]}%", "day": match[1]}
     elif _PREFIX.fullmatch(name):
@@ -120,12 +133,11 @@ def _find(engine: Engine, name: str) -> UUID:
     with engine.connect() as connection:
         found = connection.execute(text(query), values).scalars().all()
     if not found:
-        raise NoSuchExecution(f"there is no execution {name!r}", hint="`rb ls --all` lists them")
+        raise _unknown(name)
     if len(found) > 1:
         hint = "give more of its id: " + ", ".join(str(item)[:13] for item in found)
         raise NoSuchExecution(f"more than one execution is called {name!r}", hint=hint)
-    unique: UUID = found[0]
-    return unique
+    return str(found[0])
 
 
 def _is_day(text: str) -> bool:

@@ -23,7 +23,7 @@ from dagster._core.execution.context.system import (
 )
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
+from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
@@ -35,6 +35,7 @@ from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.execution import Aborted, Execution, current_execution
 from runbook_factory.kpi_assets import report_kpis
 from runbook_factory.opening import open_execution
+from runbook_factory.step_resources import open_resources
 
 MAX_PARALLEL_STEPS = 16
 TICK_SECONDS = 0.1  # how soon an interrupt is seen while no step has anything to say
@@ -82,6 +83,7 @@ class ThreadExecutor(Executor):
                     instance=plan_context.instance,
                     raise_on_error=plan_context.raise_on_error,
                     output_capture=plan_context.output_capture,
+                    scoped_resources_builder_cm=open_resources,
                 ),
             )
         )
@@ -122,6 +124,7 @@ def _check_assumptions(context: PlanExecutionContext, execution: Execution) -> N
     run = contextvars.copy_context().run
     threading.Thread(target=run, args=(work,), name="assumptions", daemon=True).start()
     while not wait([checked], TICK_SECONDS).done:
+        execution.recorder.write_begun()
         if pop_captured_interrupt():
             execution.cancelled.set()
             _say_canceling(context)
@@ -192,6 +195,7 @@ class _Steps:
         """Runs what may run; after a failure only what already runs is waited for."""
         while self._start_ready() or self.running or not (self.failed or self.active.is_complete):
             yield from self._hear()
+            self.execution.recorder.write_begun()
             if self.active.check_for_interrupts():
                 yield from self._interrupted()
         if self.failed:
@@ -222,8 +226,12 @@ class _Steps:
 
         def work() -> None:
             error: BaseException | None = None
+            events: list[DagsterEvent] = []
             try:
                 for event in dagster_event_sequence_for_step(step):
+                    events.append(event)
+                    self.said.put((key, event, None))
+                for event in _trigger_hook(step, events):  # those that somebody has added to the job
                     self.said.put((key, event, None))
             except BaseException as caught:
                 error = caught

@@ -44,7 +44,6 @@ def report_kpis(instance: DagsterInstance, record: ExecutionRecord, *, job: str)
                     "status": record.status.value,
                     "execution": MetadataValue.dagster_run(record.id),
                 },
-                tags={"runbook/execution": record.id},
             )
         )
     except Exception as error:

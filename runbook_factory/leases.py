@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from runbook_factory.audit.lost import note_lost
+from runbook_factory.database import send
 
 LOST = "the process that ran it was lost"
 
@@ -57,13 +58,13 @@ class Lease:
     def __init__(self, engine: Engine, execution_id: str) -> None:
         self._id = execution_id
         self._connection: Connection = engine.connect()
-        self._connection.execute(_TAKE, {"id": execution_id})
+        send(self._connection, _TAKE, {"id": execution_id})
 
     def release(self) -> None:
         """Gives the lease up; a database that is away has done so already."""
         with suppress(DBAPIError):
             try:
-                self._connection.execute(_GIVE, {"id": self._id})
+                send(self._connection, _GIVE, {"id": self._id})
             except DBAPIError:
                 self._connection.invalidate()
             self._connection.close()

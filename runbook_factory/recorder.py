@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +19,13 @@ from sqlalchemy.exc import OperationalError
 from runbook_defs.execution import Actor, ExecutionRecord, StepRecord, StepStatus
 from runbook_factory import schema
 from runbook_factory.catalog import LoadedRunbook
+from runbook_factory.database import send
 from step_ops.recording import digest
 from step_ops.redaction import Redactor
+from step_ops.step_type import Effect
 
 BODY_BYTES = 8 * 1024 * 1024  # a longer body is cut, and its execution cannot be replayed
+SHORT_SECONDS = 0.1  # a step that only reads, and ends sooner, is written once
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 
 T = TypeVar("T")
@@ -29,12 +33,22 @@ T = TypeVar("T")
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
+# In order: two that keep the same bodies must not each wait for what the other has written.
+_KEEP = """
+    INSERT INTO runbook.bodies (digest, bytes, size, truncated)
+    SELECT * FROM unnest(
+        CAST(:digests AS TEXT[]), CAST(:bodies AS BYTEA[]), CAST(:sizes AS BIGINT[]), CAST(:cuts AS BOOLEAN[])
+    ) ON CONFLICT (digest) DO NOTHING
+"""
+
+_KEEP_BODIES = text(_KEEP)
+
 _BEGIN = text(
-    """
+    f"""
     WITH actor AS (
         INSERT INTO runbook.actors (id, name, kind) VALUES (:actor_id, :actor, :kind)
         ON CONFLICT (id) DO NOTHING
-    ), definition AS (
+    ), kept AS ({_KEEP}), definition AS (
         INSERT INTO runbook.definitions (digest, runbook_id, text, files)
         VALUES (:definition, :runbook_id, :text, CAST(:files AS JSONB))
         ON CONFLICT (digest) DO NOTHING
@@ -48,7 +62,7 @@ _BEGIN = text(
     ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id
         WHERE runbook_executions.metadata->>'began' = EXCLUDED.metadata->>'began'
     RETURNING id
-    """
+    """  # noqa: S608 - of pieces that stand here
 )
 
 _BEGIN_STEP = text(
@@ -62,17 +76,36 @@ _BEGIN_STEP = text(
     """
 )
 
+# A step of which nothing was noted until it had ended.
+_WHOLE_STEP = text(
+    f"""
+    WITH kept AS ({_KEEP}), ended AS (
+        INSERT INTO runbook.runbook_step_logs
+            (id, execution_id, step_id, step_type, attempt, position, started_at, inputs, started_virtual,
+             fence, completed_at, status, outputs, errors, summary, seconds, exchanges, reads, records,
+             pictures)
+        VALUES (:row, :id, :step, :type, :attempt, :position, :started, CAST(:inputs AS JSONB), :virtual,
+             :fence, :completed, :status, CAST(:outputs AS JSONB), CAST(:errors AS JSONB), :summary,
+             :seconds, CAST(:exchanges AS JSON), CAST(:reads AS JSONB), CAST(:records AS JSONB),
+             CAST(:pictures AS JSONB))
+        ON CONFLICT (execution_id, step_id, attempt) DO NOTHING
+        RETURNING execution_id
+    )
+    SELECT pg_notify('runbook_steps', execution_id::text) FROM ended
+    """  # noqa: S608 - of pieces that stand here
+)
+
 _FINISH_STEP = text(
-    """
-    WITH ended AS (UPDATE runbook.runbook_step_logs SET
+    f"""
+    WITH kept AS ({_KEEP}), ended AS (UPDATE runbook.runbook_step_logs SET
         completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
         errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
         exchanges = CAST(:exchanges AS JSON), reads = CAST(:reads AS JSONB),
         records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
     WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
     RETURNING execution_id)
-    SELECT pg_notify('runbook_progress', execution_id::text) FROM ended
-    """
+    SELECT pg_notify('runbook_steps', execution_id::text) FROM ended
+    """  # noqa: S608 - of pieces that stand here
 )
 
 _NOT_RUN = text(
@@ -89,20 +122,33 @@ _FINISH = text(
         metadata = metadata || CAST(:metadata AS JSONB)
     WHERE id = :id AND status = 'running'
     RETURNING id)
-    SELECT pg_notify('runbook_progress', id || ' ended') FROM ended
-    """
-)
-
-_KEEP = text(
-    """
-    INSERT INTO runbook.bodies (digest, bytes, size, truncated)
-    VALUES (:digest, :bytes, :size, :cut) ON CONFLICT (digest) DO NOTHING
+    SELECT pg_notify('runbook_ends', id::text) FROM ended
     """
 )
 
 
 class AlreadyBegun(Exception):
     """Another process has begun the execution: what it does must not be done twice."""
+
+
+class Bodies(dict[str, bytes]):
+    """What is to be stored under its digest."""
+
+    def add(self, data: bytes) -> str:
+        """Adds a body; gives its digest."""
+        name = digest(data)
+        self[name] = data
+        return name
+
+    def as_values(self) -> dict[str, list[Any]]:
+        """The values for the statement that stores them."""
+        names = sorted(self)
+        return {
+            "digests": names,
+            "bodies": [self[name][:BODY_BYTES] for name in names],
+            "sizes": [len(self[name]) for name in names],
+            "cuts": [len(self[name]) > BODY_BYTES for name in names],
+        }
 
 
 class Recorder:
@@ -120,6 +166,9 @@ class Recorder:
         self._id = execution_id
         self._redactor = redactor
         self._fence = time.time_ns()
+        # Steps that have begun and of which nothing is written yet; by step and attempt, since when.
+        self._begun: dict[tuple[str, int], tuple[float, dict[str, Any]]] = {}
+        self._writing = threading.Lock()  # of those
 
     def begin(
         self,
@@ -135,9 +184,11 @@ class Recorder:
 
         Raises `AlreadyBegun` when that was noted before, and not by this recorder.
         """
-        files = {name: self.keep(data)[0] for name, data in runbook.files.items()}
+        bodies = Bodies()
+        files = {name: bodies.add(data) for name, data in runbook.files.items()}
         begun = self._write(
             _BEGIN,
+            **bodies.as_values(),
             actor_id=actor.id,
             actor=actor.name,
             kind=actor.kind,
@@ -167,28 +218,49 @@ class Recorder:
             summary=self._redactor.text(step.summary),
         )
 
-    def begin_step(self, step: StepRecord, *, position: int) -> None:
-        """Notes the intent to run a step, with its inputs."""
-        self._write(
-            _BEGIN_STEP,
-            row=str(uuid4()),
-            step=step.step_id,
-            type=step.type,
-            attempt=step.attempt,
-            position=position,
-            started=step.started_at,
-            inputs=_json(step.inputs),
-            virtual=step.started_virtual,
-            fence=self._fence,
-        )
+    def begin_step(self, step: StepRecord, *, position: int, effect: Effect = Effect.WRITE) -> None:
+        """Notes the intent to run a step, with its inputs.
 
-    def finish_step(self, step: StepRecord) -> None:
-        """Notes how a step ended. A process that was declared lost meanwhile changes nothing."""
+        Of one that only reads it is written with its end, or by `write_begun` before that.
+        """
+        begun = {
+            "row": str(uuid4()),
+            "step": step.step_id,
+            "type": step.type,
+            "attempt": step.attempt,
+            "position": position,
+            "started": step.started_at,
+            "inputs": _json(step.inputs),
+            "virtual": step.started_virtual,
+            "fence": self._fence,
+        }
+        if effect is Effect.READ:
+            with self._writing:
+                self._begun[step.step_id, step.attempt] = time.monotonic(), begun
+        else:
+            self._write(_BEGIN_STEP, **begun)
+
+    def write_begun(self) -> None:
+        """Writes which steps have begun, of those that take longer, so that they are seen to run."""
+        if not self._begun:
+            return
+        with self._writing:
+            for key, (since, begun) in list(self._begun.items()):
+                if time.monotonic() - since > SHORT_SECONDS:
+                    self._write(_BEGIN_STEP, **begun)
+                    del self._begun[key]
+
+    def finish_step(self, step: StepRecord, bodies: Bodies) -> None:
+        """Notes how a step ended, and stores the bodies that it was kept for.
+
+        A process that was declared lost meanwhile changes nothing.
+        """
+        with self._writing:
+            _, begun = self._begun.pop((step.step_id, step.attempt), (0.0, None))
         self._write(
-            _FINISH_STEP,
-            step=step.step_id,
-            attempt=step.attempt,
-            fence=self._fence,
+            _WHOLE_STEP if begun else _FINISH_STEP,
+            **(begun or {"step": step.step_id, "attempt": step.attempt, "fence": self._fence}),
+            **bodies.as_values(),
             completed=step.completed_at,
             status=step.status.value,
             outputs=_json(step.outputs),
@@ -227,19 +299,18 @@ class Recorder:
             ),
         )
 
-    def keep(self, data: bytes) -> tuple[str, bool]:
-        """Stores a body once, under its digest; tells whether it was cut."""
-        name, cut = digest(data), len(data) > BODY_BYTES
+    def keep(self, data: bytes, *, bodies: Bodies) -> tuple[str, bool]:
+        """Puts a body to those that are stored with the end of their step; tells whether it will be cut.
+
+        Where they have become many, it stores them now.
+        """
+        name = bodies.add(data)
         if self._remembers:
             self.bodies[name] = data
-        self._write(
-            _KEEP,
-            digest=name,
-            bytes=data[:BODY_BYTES],
-            size=len(data),
-            cut=cut,
-        )
-        return name, cut
+        if sum(map(len, bodies.values())) > BODY_BYTES:
+            self._write(_KEEP_BODIES, **bodies.as_values())
+            bodies.clear()
+        return name, len(data) > BODY_BYTES
 
     def _json(self, value: Any) -> str:
         return _json(self._redactor.data(value))
@@ -252,7 +323,7 @@ class Recorder:
 
         def write() -> int:
             with engine.connect() as connection:
-                return connection.execute(statement, {"id": self._id, **values}).rowcount
+                return send(connection, statement, {"id": self._id, **values}).rowcount
 
         return patiently(write)
 

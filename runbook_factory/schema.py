@@ -4,7 +4,7 @@ from functools import cache
 
 from sqlalchemy import Engine, text
 
-HEAD = "006"
+HEAD = "007"
 FORMAT_VERSION = 2
 _LOCK = 7_305_001  # any number of ours: two processes that start at once must not both migrate
 

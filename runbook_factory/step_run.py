@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from runbook_defs.execution import StepRecord, StepStatus
@@ -12,12 +13,12 @@ from runbook_defs.templates import Template, compile_template
 from runbook_factory.conditions import condition, written
 from runbook_factory.failures import described
 from runbook_factory.for_each import as_items, run_as_recorded, run_at_once, run_in_turn
-from runbook_factory.recorder import Recorder
+from runbook_factory.recorder import Bodies, Recorder
 from runbook_factory.retries import seconds_until_retry
 from step_ops.gate import Gate, Read
 from step_ops.recording import record_exchange, record_read
 from step_ops.redaction import Redactor
-from step_ops.step_type import Records, Result, StepType
+from step_ops.step_type import Effect, Records, Result, StepType
 
 MOST_OF_AN_EXPRESSION = 200  # characters of its value
 
@@ -90,7 +91,7 @@ class StepRun:
             texts = [written(each) for each in inputs]
             shown = texts[0] if self.step.for_each is None else {"for_each": texts}
             record = self.recorder.clean(replace(record, inputs=shown))
-            self.recorder.begin_step(record, position=self.position)
+            self.recorder.begin_step(record, position=self.position, effect=gate.effect)
             begun = True
             pieces = self._do(gate, inputs)
             outputs = self._outputs(pieces)
@@ -98,7 +99,8 @@ class StepRun:
         except Exception as error:
             record = self._failed(record, error, gate, dict.fromkeys(self.step.outputs))
         if not begun:  # filling the inputs failed: there is something to note all the same
-            self.recorder.begin_step(self.recorder.clean(record), position=self.position)
+            record = self.recorder.clean(record)
+            self.recorder.begin_step(record, position=self.position, effect=Effect.READ)
         return self._noted(record), outputs
 
     def _all_inputs(self, gate: Gate, scope: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -189,7 +191,8 @@ class StepRun:
 
     def _noted(self, record: StepRecord) -> StepRecord:
         """The finished record, with all that was said at the gates."""
-        keep, redactor = self.recorder.keep, self.redactor
+        bodies, redactor = Bodies(), self.redactor
+        keep = partial(self.recorder.keep, bodies=bodies)
         exchanges: list[dict[str, Any]] = []
         reads: list[dict[str, Any]] = []
         for _, item, gate in self._gates:
@@ -211,7 +214,7 @@ class StepRun:
                 pictures=tuple(vars(picture) for _, _, gate in self._gates for picture in gate.pictures),
             )
         )
-        self.recorder.finish_step(record)
+        self.recorder.finish_step(record, bodies)
         return record
 
     def _seconds(self) -> float:

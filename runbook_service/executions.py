@@ -29,7 +29,7 @@ def find_execution(
 ) -> dict[str, Any]:
     """The execution called `name`, also one whose process has not begun yet; raises `NotFound`."""
     try:
-        record = get_execution(engine, name, settles=False)  # a worker does
+        record = get_execution(engine, name, settles=False, exchanges=False)  # a worker settles
     except NoSuchExecution as error:
         starting = _starting(instance, name, identity)
         if starting is None:

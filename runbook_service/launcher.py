@@ -23,6 +23,7 @@ from dagster._core.run_coordinator.base import RunCoordinator, SubmitRunContext
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from runbook_factory import schema
+from runbook_factory.dagster_storage import BufferedEventLog
 from runbook_factory.database import engine
 from runbook_factory.execution_log import status_of
 from runbook_factory.project import find_project
@@ -40,7 +41,9 @@ def enqueue(instance: DagsterInstance, run: DagsterRun) -> None:
     # In this order: a run that a worker has must not become queued again. Whoever looks after the
     # runs puts those in that were lost between the two.
     if run.status is DagsterRunStatus.QUEUED:
-        instance.event_log_storage.store_event(_entry(event, run))
+        storage = instance.event_log_storage
+        note = storage.note_event if isinstance(storage, BufferedEventLog) else storage.store_event
+        note(_entry(event, run))
     else:
         instance.report_dagster_event(event, run_id=run.run_id)
     _queue().put(run.run_id, line=run.tags.get(LINE_TAG))

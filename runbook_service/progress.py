@@ -2,16 +2,17 @@
 
 import asyncio
 import select
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
 from sqlalchemy import Engine
 
-CHANNEL = "runbook_progress"
+STEPS, ENDS = "runbook_steps", "runbook_ends"  # the channels; a notice is the id of an execution
 RETRY_SECONDS = 1.0
 ANYWAY_SECONDS = 2.0  # how often somebody who waits looks without being told: a run may die silently
 
@@ -23,6 +24,8 @@ class Progress:
         self._engine = engine
         self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event, bool]]] = {}
         self._lock = threading.Lock()
+        self._bell, self._cord = socket.socketpair()  # wakes the thread that listens
+        self._cord.setblocking(False)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="progress", daemon=True)
 
@@ -33,6 +36,7 @@ class Progress:
     def stop(self) -> None:
         """Ends it."""
         self._stopped.set()
+        self._ring()
         self._thread.join(timeout=5)
 
     async def changes(self, execution_id: str, *, ends: bool = False) -> AsyncIterator[None]:
@@ -54,6 +58,8 @@ class Progress:
         waiter = (asyncio.get_running_loop(), asyncio.Event(), ends)
         with self._lock:
             self._waiting.setdefault(execution_id, set()).add(waiter)
+        if not ends:
+            self._ring()
         try:
             yield waiter[1]
         finally:
@@ -74,19 +80,33 @@ class Progress:
         connection = raw.driver_connection
         try:
             connection.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_AUTOCOMMIT)
-            with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
+            cursor = connection.cursor()
+            cursor.execute(f"LISTEN {ENDS}")
+            hears_steps = False
             while not self._stopped.is_set():
-                if select.select([connection], [], [], 0.5)[0]:
-                    connection.poll()
+                if self._follows_steps() != hears_steps:
+                    # Of steps there are many: they are listened to while somebody follows some.
+                    cursor.execute(f"{'UNLISTEN' if hears_steps else 'LISTEN'} {STEPS}")
+                    hears_steps = not hears_steps
+                ready = select.select([connection, self._bell], [], [])[0]
+                if self._bell in ready:
+                    self._bell.recv(512)
+                connection.poll()
                 for notice in connection.notifies:
-                    self._tell(notice.payload)
+                    self._tell(notice.payload, ended=notice.channel == ENDS)
                 connection.notifies.clear()
         finally:
             raw.invalidate()
 
-    def _tell(self, notice: str) -> None:
-        execution_id, _, ended = notice.partition(" ")
+    def _ring(self) -> None:
+        with suppress(BlockingIOError):  # rung often enough, while the database was away
+            self._cord.send(b"!")
+
+    def _follows_steps(self) -> bool:
+        with self._lock:
+            return any(not ends for waiters in self._waiting.values() for _, _, ends in waiters)
+
+    def _tell(self, execution_id: str, *, ended: bool) -> None:
         with self._lock:
             waiters = list(self._waiting.get(execution_id, ()))
         for loop, event, ends in waiters:

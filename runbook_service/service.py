@@ -147,13 +147,11 @@ class Service:
 
     def ended(self, execution_id: str, identity: Identity) -> dict[str, Any] | None:
         """The execution as data, when it has ended; None until then."""
-        if status_of(self.engine, execution_id) == RUNNING:
+        status = status_of(self.engine, execution_id)
+        run = self.instance.get_run_by_id(execution_id) if status is None else None
+        if status == RUNNING or (status is None and not (run and run.is_finished)):
             return None
-        try:
-            found = self.execution(execution_id, identity)
-        except NotFound:  # a replay whose process has not begun
-            return None
-        return found if found["status"] != RUNNING else None
+        return self.execution(execution_id, identity)
 
     async def wait(self, execution_id: str, identity: Identity) -> AsyncIterator[dict[str, Any]]:
         """The execution each time that something has happened to it, at last when it has ended."""

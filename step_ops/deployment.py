@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ def load_part(path: Path, key: str) -> Any:
     Raises `StepError` of type `config` for a file that is not YAML or has other keys than `KEYS`.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -38,6 +39,11 @@ def load_part(path: Path, key: str) -> Any:
                 ErrorType.CONFIG, f"{path.name}: unknown key {other!r}", hint=f"its keys are {_keys()}"
             )
     return data.get(key)
+
+
+@lru_cache(maxsize=8)  # each execution asks for it, and it hardly ever changes
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,8 @@ SHORTEST = 6
 
 MOST_REMEMBERED = 1_000  # tokens that were found by their shape
 
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
 # The class has a method called bytes, which would hide the type from its neighbours.
 Octets: TypeAlias = bytes
 
@@ -105,19 +107,42 @@ class Redactor:
 
         `Secret` values become their pseudonyms, and are registered; objects of other kinds are kept.
         """
-        leaves = list(_leaves(value))
-        for leaf in leaves:
-            if isinstance(leaf, Secret) and not self._holds_known(leaf):
-                self.register(leaf.name, leaf.reveal())
-        # One pass over all of it finds the few needles that the single leaves must be searched for.
-        whole = "\n".join(leaf for leaf in leaves if isinstance(leaf, str))
+        texts: list[str] = []
+        secrets: list[Secret] = []
+        _gather(value, texts, secrets)
+        for secret in secrets:
+            if not self._holds_known(secret):
+                self.register(secret.name, secret.reveal())
+        # One pass over all of it finds the few needles that the single texts must be searched for.
+        whole = "\n".join(texts)
         needles = tuple((form, mask) for form, mask in self._needles if form in whole)
-        shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole]
+        shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole and shape[2].search(whole)]
+        if not (needles or shapes or secrets or CUT in whole):
+            return self._plain(value)
 
         def masked(text: str) -> str:
             return _mask_shapes(self._without_start(_mask(text, needles)), shapes, self._remember)
 
         return self._copy(value, masked)
+
+    def _plain(self, value: Any) -> Any:
+        """A copy of `value`, in whose texts nothing is to be masked."""
+        match value:
+            case str() | int() | float() | None:
+                return value
+            case Mapping():
+                return {
+                    key if type(key) is str else self._plain(key): (
+                        item if type(item) in _ATOMS else self._plain(item)
+                    )
+                    for key, item in value.items()
+                }
+            case list() | tuple():
+                return [item if type(item) in _ATOMS else self._plain(item) for item in value]
+            case bytes():
+                return self.bytes(value)
+            case _:
+                return value
 
     def _without_start(self, text: str) -> str:
         """The text with the start of a secret masked where the text was cut within it."""
@@ -172,19 +197,26 @@ class Redactor:
                 return value
 
 
-def _leaves(value: Any) -> Iterator[str | Secret]:
+def _gather(value: Any, texts: list[str], secrets: list[Secret]) -> None:
+    """Adds all texts in `value`, numbers as they are written and keys among them, and all secrets."""
     match value:
-        case str() | Secret():
-            yield value
+        case str():
+            texts.append(value)
+        case Secret():
+            secrets.append(value)
+        case None | bool():
+            pass
         case int() | float():
-            yield str(value)
+            texts.append(str(value))
         case Mapping():
-            for key, item in value.items():
-                yield from _leaves(key)
-                yield from _leaves(item)
+            _gather(list(value), texts, secrets)
+            _gather(list(value.values()), texts, secrets)
         case list() | tuple():
             for item in value:
-                yield from _leaves(item)
+                if type(item) is str:  # most are: a call for each would be dear
+                    texts.append(item)
+                else:
+                    _gather(item, texts, secrets)
 
 
 def _mask(text: AnyStr, needles: Sequence[tuple[AnyStr, AnyStr]]) -> AnyStr:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from runbook_defs.execution import Actor
 from runbook_factory import schema
 from runbook_factory.audit.chain import Head, StoredEntry, canonical
+from runbook_factory.database import send
 from step_ops.redaction import Redactor
 
 AUDITED_MODES = ("live", "replay")  # tests and backtests touch nothing
@@ -100,7 +101,7 @@ def append_within(connection: Connection, entry: Entry) -> int:
         "outcome": entry.outcome.value,
         "details": canonical(_SHAPES.data(entry.details)),
     }
-    seq: int = connection.execute(_APPEND, values).scalar_one()
+    seq: int = send(connection, _APPEND, values).scalar_one()
     return seq
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, Row, text
 from runbook_defs.execution import Actor
 from runbook_factory import schema
 from runbook_factory.audit.log import Action, Entry, Outcome, append
+from runbook_factory.database import send
 from runbook_service.identities.identity import Identity
 from runbook_service.identities.roles import Role
 
@@ -31,17 +32,15 @@ _CREATE = text(
 )
 _FIND = text(
     """
-    SELECT t.*, s.expires_at AS session_until FROM runbook.tokens t
+    SELECT t.id, t.name, t.role, t.runbooks, t.created_at, t.created_by, t.expires_at, t.last_used_at,
+        t.revoked_at, s.expires_at AS session_until,
+        coalesce(t.last_used_at < clock_timestamp() - make_interval(secs => :exact), true) AS to_touch
+    FROM runbook.tokens t
     LEFT JOIN runbook.sessions s ON s.token_id = t.id AND s.hash = :hash
     WHERE t.hash = :hash OR s.hash = :hash
     """
 )
-_TOUCH = text(
-    """
-    UPDATE runbook.tokens SET last_used_at = clock_timestamp() WHERE id = :id
-    AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - make_interval(secs => :exact))
-    """
-)
+_TOUCH = text("UPDATE runbook.tokens SET last_used_at = clock_timestamp() WHERE id = :id")
 
 
 class TokenError(Exception):
@@ -151,7 +150,7 @@ def authenticate(engine: Engine, presented: str) -> Identity:
     if not _SECRET.fullmatch(presented):
         raise TokenError("the token is not one of ours")
     with engine.connect() as connection:
-        row = connection.execute(_FIND, {"hash": _hash(presented)}).first()
+        row = send(connection, _FIND, {"hash": _hash(presented), "exact": _TOUCH_SECONDS}).first()
         if row is None:
             raise TokenError("the token is not known")
         token = _token(row)
@@ -159,7 +158,8 @@ def authenticate(engine: Engine, presented: str) -> Identity:
             raise TokenError(f"the token is {token.state}")
         if row.session_until is not None and row.session_until <= datetime.now(UTC):
             raise TokenError("the session has ended")
-        connection.execute(_TOUCH, {"id": token.id, "exact": _TOUCH_SECONDS})
+        if row.to_touch:
+            connection.execute(_TOUCH, {"id": token.id})
     return Identity(token_id=token.id, name=token.name, role=token.role, runbooks=token.runbooks)
 
 

@@ -172,11 +172,11 @@ class _Api:
             try:
                 async with asyncio.timeout(body.wait_seconds):
                     async for _ in self._service.progress.changes(execution_id, ends=True):
-                        if await request.is_disconnected():
-                            break  # nobody listens any more: the execution goes on
                         found = await run_in_threadpool(self._service.ended, execution_id, identity)
                         if found is not None:
                             return JSONResponse(found)
+                        if await request.is_disconnected():
+                            break  # nobody listens any more: the execution goes on
             except TimeoutError:
                 pass
         place = {"Location": f"/api/executions/{execution_id}"}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +72,7 @@ def _errors(validator: Any, record: Any, index: int, gate: "Gate") -> list[dict[
         raise StepError(ErrorType.DATA, f"record {index} is nested too deeply to be checked") from None
 
 
+@lru_cache(maxsize=64)  # to make one costs as much as to check some hundred records
 def _validator(raw: bytes, name: str) -> Any:
     # Imported here: the library costs more than all that `rb validate` needs besides.
     from jsonschema import SchemaError

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
-from dagster import DagsterEventType
+import yaml
+from dagster import DagsterEventType, DagsterRunStatus, HookContext, ResourceDefinition, success_hook
+from sqlalchemy import text
 
-from runbook_factory import database
-from runbook_factory.database import DatabaseError, as_text, normalized
+from runbook_factory import dagster_storage, database, runs
+from runbook_factory.catalog import load_runbook
+from runbook_factory.database import DatabaseError, as_text, normalized, send
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import SETTINGS, stored_instance
+from runbook_factory.jobs import build_job
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +63,55 @@ def test_a_run_writes_few_events_and_each_step_has_its_three(workshop: Workshop)
     ):
         assert kinds.count(kind) == 1
     assert DagsterEventType.HANDLED_OUTPUT not in kinds
+    assert DagsterEventType.RESOURCE_INIT_STARTED not in kinds
+
+
+def test_a_hook_has_the_resource_that_it_wants(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    simple(workshop)
+    rung: list[str] = []
+
+    @success_hook(required_resource_keys={"bell"})
+    def ring(context: HookContext) -> None:
+        context.resources.bell.append(context.op.name)
+
+    job = build_job(load_runbook(workshop.project, "rb-test"))
+    bell = ResourceDefinition.hardcoded_resource(rung)
+    hooked = job.with_top_level_resources({"bell": bell}).with_hooks({ring})
+    monkeypatch.setattr(runs, "build_job", lambda runbook, **_: hooked)
+    workshop.live()
+    assert rung == ["a"]
+    kinds = [event.dagster_event.event_type for event in workshop.dagster_events if event.dagster_event]
+    assert DagsterEventType.HOOK_COMPLETED in kinds
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_dagster_marks_what_it_will_retry_where_it_is_set_to(workshop: Workshop, *, enabled: bool) -> None:
+    settings = {**SETTINGS, "run_retries": {"enabled": enabled, "max_retries": 2}}
+    workshop.file("dagster.yaml", yaml.safe_dump(settings))
+    workshop.runbook(
+        [{"id": "a", "type": "wait", "inputs": {"seconds": 0}}], kpis={"most": {"value": "${1}", "max": 0}}
+    )
+    workshop.live()
+    assert workshop.dagster_status is DagsterRunStatus.FAILURE
+    assert ("dagster/will_retry" in workshop.dagster_tags) is enabled
+
+
+def test_each_connection_prepares_a_statement_once(workshop: Workshop) -> None:
+    from sqlalchemy import event
+
+    engine = database.engine(workshop.project)
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split()[0]))
+    statement = text("SELECT CAST(:number AS INTEGER) + 1")
+    with engine.connect() as connection:
+        assert send(connection, statement, {"number": 1}).scalar_one() == 2
+        assert send(connection, statement, {"number": 2}).scalar_one() == 3
+    with engine.connect() as connection:
+        assert send(connection, statement, {"number": 3}).scalar_one() == 4
+        connection.invalidate()
+    with engine.connect() as connection:
+        assert send(connection, statement, {"number": 4}).scalar_one() == 5
+    assert statements == ["PREPARE", "EXECUTE", "EXECUTE", "EXECUTE", "PREPARE", "EXECUTE"]
 
 
 def test_the_settings_of_a_project_without_a_file_are_those_of_dagster_yaml() -> None:
@@ -88,7 +141,8 @@ def test_the_events_of_a_moment_are_stored_in_one_statement(workshop: Workshop) 
         for word in ("one", "two", "three"):
             instance.report_engine_event(word, run)
         stored = instance.all_logs(run.run_id)
-    assert len([each for each in statements if "INSERT INTO event_logs" in each]) == 1
+    store = f"EXECUTE {database._prepared(dagster_storage._STORE).name} "
+    assert len([each for each in statements if each.startswith(store)]) == 1
     assert [entry.dagster_event.message for entry in stored if entry.dagster_event] == ["one", "two", "three"]
 
 

