@@ -5,7 +5,7 @@ A contract with dagster-postgres, private in parts: see tests/runbook_factory/te
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,12 +22,12 @@ from dagster import (
     Field,
     RunsFilter,
 )
+from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, PIPELINE_EVENTS
 from dagster._core.storage.event_log.base import EventLogConnection
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
-from dagster_shared.serdes import serialize_value
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from runbook_factory.database import as_text, database_url, engine, send
 from runbook_factory.project import find_project
@@ -64,9 +64,23 @@ _RUN = sqlalchemy.text(
     """
 )
 
+_ADD_RUN = sqlalchemy.text(
+    """
+    WITH run AS (
+        INSERT INTO runs (run_id, pipeline_name, status, run_body, snapshot_id, partition, partition_set,
+            backfill_id, create_timestamp)
+        VALUES (:run_id, :pipeline_name, :status, :run_body, :snapshot_id, :partition, :partition_set,
+            :backfill_id, :create_timestamp)
+    )
+    INSERT INTO run_tags (run_id, key, value)
+    SELECT :run_id, tag.key, tag.value
+    FROM unnest(CAST(:keys AS TEXT[]), CAST(:values AS TEXT[])) AS tag(key, value)
+    """
+)
+
 _TELL_RUN = sqlalchemy.text(
     """
-    UPDATE runs SET run_body = :body, status = :status, update_timestamp = :at,
+    UPDATE runs SET status = :status, update_timestamp = :at,
         start_time = coalesce(:started, start_time), end_time = coalesce(:ended, end_time)
     WHERE run_id = :id
     """
@@ -200,19 +214,28 @@ class KnownRunStorage(PostgresRunStorage):
         with self.connect() as connection:
             return send(connection, _RUN, {"id": query.run_id}).mappings().all()
 
+    def _core_add_run(self, col_values: dict[str, Any], tags: Mapping[str, str]) -> None:
+        values = {"backfill_id": None, **col_values, "keys": list(tags), "values": list(tags.values())}
+        try:
+            with self.connect() as connection:
+                send(connection, _ADD_RUN, values)
+        except IntegrityError as error:
+            raise DagsterRunAlreadyExists from error
+
     def handle_run_event(
         self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None
     ) -> None:
-        """Tells the run that it has begun, or ended well, in one statement; the rest as the stock class."""
+        """Tells the run that it has begun, or ended well, in one statement; the rest as the stock class.
+
+        The status is in a column of its own, which is what counts: what stands in the body is not read.
+        """
         status = _PLAIN.get(event.event_type)
-        run = self._get_run_by_id(run_id) if status else None
-        if status is None or run is None:
+        if status is None:
             super().handle_run_event(run_id, event, update_timestamp)
             return
         at = update_timestamp or datetime.now(UTC)
         values = {
             "id": run_id,
-            "body": serialize_value(run.with_status(status)),
             "status": status.value,
             "at": at,
             "started": at.timestamp() if status is DagsterRunStatus.STARTED else None,

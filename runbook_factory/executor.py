@@ -35,6 +35,7 @@ from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.execution import Aborted, Execution, current_execution
 from runbook_factory.kpi_assets import report_kpis
 from runbook_factory.opening import open_execution
+from runbook_factory.step_events import store_directly
 from runbook_factory.step_resources import open_resources
 
 MAX_PARALLEL_STEPS = 16
@@ -60,6 +61,7 @@ class ThreadExecutor(Executor):
 
     def __init__(self, runbook: LoadedRunbook) -> None:
         self._runbook = runbook
+        self.is_quiet = False  # whether it tells only what decides over the run
 
     @property
     def retries(self) -> RetryMode:
@@ -69,8 +71,8 @@ class ThreadExecutor(Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
-        """Dagster's events, as they happen."""
-        yield from iter(
+        """Dagster's events, as they happen; all of them are stored, whether it tells them or not."""
+        for event in iter(
             ExecuteRunWithPlanIterable(
                 execution_plan=plan_context.execution_plan,
                 iterator=self._recorded,
@@ -86,12 +88,15 @@ class ThreadExecutor(Executor):
                     scoped_resources_builder_cm=open_resources,
                 ),
             )
-        )
+        ):
+            if not (self.is_quiet and (event.is_step_start or event.is_step_success)):
+                yield event
 
     def _recorded(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         context = job_context
+        store_directly(context)
         execution = open_execution(self._runbook, context.dagster_run)
         current_execution.set(execution)
         try:
@@ -175,6 +180,16 @@ def _assumptions_event(context: PlanExecutionContext, execution: Execution) -> D
     )
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What a thread says of its step."""
+
+    key: str
+    events: list[DagsterEvent]
+    ended: bool = False
+    error: BaseException | None = None
+
+
 @dataclass
 class _Steps:
     """The loop over the steps of one run."""
@@ -182,12 +197,9 @@ class _Steps:
     context: PlanExecutionContext
     active: ActiveExecution
     execution: Execution
-    # What worker threads say: an event, or None at the end with the error that broke the step, if any.
-    said: "queue.Queue[tuple[str, DagsterEvent | None, BaseException | None]]" = field(
-        default_factory=queue.Queue
-    )
+    # What worker threads say: the start, and at the end the other events and what broke the step, if it did.
+    said: "queue.Queue[_Said]" = field(default_factory=queue.Queue)
     running: set[str] = field(default_factory=set)
-    retries: dict[str, DagsterEvent] = field(default_factory=dict)
     held: list[ExecutionStep] = field(default_factory=list)
     failed: str = ""
 
@@ -227,15 +239,16 @@ class _Steps:
         def work() -> None:
             error: BaseException | None = None
             events: list[DagsterEvent] = []
+            hooked: list[DagsterEvent] = []
             try:
                 for event in dagster_event_sequence_for_step(step):
                     events.append(event)
-                    self.said.put((key, event, None))
-                for event in _trigger_hook(step, events):  # those that somebody has added to the job
-                    self.said.put((key, event, None))
+                    if len(events) == 1:
+                        self.said.put(_Said(key, events[:]))
+                hooked.extend(_trigger_hook(step, events))  # those that somebody has added to the job
             except BaseException as caught:
                 error = caught
-            self.said.put((key, None, error))
+            self.said.put(_Said(key, events[1:] + hooked, ended=True, error=error))
 
         self.running.add(key)
         # A thread of its own, not one of a pool: a step that hangs must not keep the process alive.
@@ -244,25 +257,19 @@ class _Steps:
 
     def _hear(self) -> Iterator[DagsterEvent]:
         try:
-            key, event, error = self.said.get(timeout=self._patience())
+            said = self.said.get(timeout=self._patience())
         except queue.Empty:
             return
-        if event is not None:
+        for event in said.events:
             yield event
-            if event.is_step_up_for_retry:
-                # Not before its thread has ended: the next attempt might start while it still speaks.
-                self.retries[key] = event
-                return
             self.active.handle_event(event)
             if event.is_step_failure:
-                self.failed = self.failed or key
-            return
-        self.running.discard(key)
-        if key in self.retries:
-            self.active.handle_event(self.retries.pop(key))
-        if error is not None:
-            raise error
-        self.active.verify_complete(self.context, key)
+                self.failed = self.failed or said.key
+        if said.ended:
+            self.running.discard(said.key)
+            if said.error is not None:
+                raise said.error
+            self.active.verify_complete(self.context, said.key)
 
     def _patience(self) -> float:
         retry: float = self.active.sleep_interval()  # type: ignore[no-untyped-call]

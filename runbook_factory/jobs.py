@@ -55,10 +55,8 @@ _CONFIG_TYPES: dict[str, Any] = {
 
 def _console_logger(context: InitLoggerContext) -> logging.Logger:
     """Failures on stderr, for Dagster's own commands; nothing where `rb` tells what happens."""
-    console = logging.Logger("runbook.console")
-    handler = logging.NullHandler() if listener.get() is not None else logging.StreamHandler()
-    handler.setLevel(logging.ERROR)
-    console.addHandler(handler)
+    console = logging.Logger("runbook.console", logging.ERROR)
+    console.addHandler(logging.NullHandler() if listener.get() is not None else logging.StreamHandler())
     return console
 
 

@@ -331,7 +331,7 @@ class Recorder:
 def _json(value: Any) -> str:
     """JSON that Postgres takes: its text holds neither NUL nor half a surrogate pair."""
     text = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
-    return _NUL.sub("\\1\ufffd", text)
+    return _NUL.sub("\\1\ufffd", text) if "\\u0000" in text else text
 
 
 def as_stored(value: Any, *, sorts: bool = True) -> Any:

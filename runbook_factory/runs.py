@@ -15,6 +15,7 @@ from dagster._core.execution.api import (
     execute_run_iterator,
     job_execution_iterator,
 )
+from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import (
     PlanOrchestrationContextManager,
     orchestration_context_event_generator,
@@ -27,6 +28,7 @@ from runbook_defs.execution import Actor, Event, ExecutionFinished
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine
 from runbook_factory.execution import listener
+from runbook_factory.executor import ThreadExecutor
 from runbook_factory.jobs import build_job
 from runbook_factory.opening import actor_tags, make_ready
 from runbook_factory.request import RunRequest
@@ -124,12 +126,19 @@ def execute_stored(warm: WarmJob, run: DagsterRun, instance: DagsterInstance) ->
             pass
 
 
+def _quietly(job_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+    """What the stock function does, without what it makes of each step: nobody looks at its events."""
+    if isinstance(job_context.executor, ThreadExecutor):
+        job_context.executor.is_quiet = True
+    return job_execution_iterator(job_context, execution_plan)
+
+
 def _planned(warm: WarmJob, run: DagsterRun, instance: DagsterInstance) -> Iterator[DagsterEvent]:
     """What the stock function does for a run of all steps, without making its plan anew."""
     return iter(
         ExecuteRunWithPlanIterable(
             execution_plan=warm.plan,
-            iterator=job_execution_iterator,
+            iterator=_quietly,
             execution_context_manager=PlanOrchestrationContextManager(
                 context_event_generator=orchestration_context_event_generator,
                 job=InMemoryJob(warm.job),

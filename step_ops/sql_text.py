@@ -12,9 +12,9 @@ _TOKEN = re.compile(
     rf"""
     (?P<gap> [ \t\n\r\f\v]+ | --[^\n\r]* )
   | (?P<comment> /\* )
-  | (?P<escaped> [eE]'(?:[^'\\]|\\.|'')*+' )
-  | (?P<quoted> '(?:[^']|'')*+' )
-  | (?P<name> "(?:[^"]|"")*+" )
+  | (?P<escaped> [eE]'(?:[^'\\]|\\.|'')*'(?!') )
+  | (?P<quoted> '(?:[^']|'')*'(?!') )
+  | (?P<name> "(?:[^"]|"")*"(?!") )
   | (?P<dollar> \$(?:[{_LETTER}][{_LETTER}0-9]*+)?\$ )
   | (?P<word> [{_LETTER}0-9][{_LETTER}0-9$]*+ (?: :(?![:=]) )? )  # with the colon of a slice such as a[1:n]
   | (?P<cast> ::+ )

@@ -10,7 +10,7 @@ from runbook_defs.expressions.errors import Refused
 MAX_PATTERN = 200  # characters
 _CODES = "AaBbdFfGHIjMmpSTuVYyz"
 # Bare codes only: strftime obeys widths such as %999999999d, and each platform has more of its own.
-_PATTERN = re.compile(rf"(?:[^%]|%[{_CODES}%])*+")
+_PATTERN = re.compile(rf"(?:[^%]|%[{_CODES}%])*")
 
 
 def format_date(moment: Any, pattern: str) -> str:

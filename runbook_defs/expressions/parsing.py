@@ -13,15 +13,15 @@ MAX_DEPTH = 40
 
 # What Python would read in a way of its own (comments, prefixes of texts, look-alike letters,
 # odd numbers and escapes) is no token, so Python's tokenizer has nothing to interpret or warn of.
-_TOKENS = re.compile(
-    r"""(?:
+_TOKEN = re.compile(
+    r"""
     [ \t\r\n]
     | '(?:[^'\\\r\n]|\\['"\\nrt]|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2})*'(?!')
     | "(?:[^"\\\r\n]|\\['"\\nrt]|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2})*"(?!")
     | (?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.])
     | [A-Za-z_][A-Za-z_0-9]*+(?!['"])
     | [=!<>]= | // | \*(?!\*) | [-+/%<>.,:()\[\]{}]
-    )*+""",
+    """,
     re.VERBOSE,
 )
 _HINTS = {
@@ -100,8 +100,9 @@ class Source:
 
 
 def _check_tokens(text: str) -> None:
-    tokens = _TOKENS.match(text)
-    end = tokens.end() if tokens else 0
+    end = 0
+    while token := _TOKEN.match(text, end):
+        end = token.end()
     if end < len(text):
         what = "this text" if text[end] in "'\"" else repr(text[end])
         hint = _HINTS.get(text[end].replace('"', "'"), "")

@@ -7,7 +7,7 @@ is left for the next.
 import os
 import socket
 import threading
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -69,11 +69,20 @@ def send(
     # A thread of its own, because neither a name look-up nor a dripping server can be interrupted.
     threading.Thread(target=_work, args=(future, message, line), name="http", daemon=True).start()
     try:
-        while not wait([future], min(line.left(), _POLL_SECONDS)).done:
+        while not _is_done(future, min(line.left(), _POLL_SECONDS)):
             line.check(cancelled)
     finally:
         line.hang_up()
     return future.result()
+
+
+def _is_done(future: Future[HttpResponse], seconds: float) -> bool:
+    """Whether it is, so many seconds from now at most."""
+    try:
+        future.exception(seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 class _Line:

@@ -1,13 +1,24 @@
 """What we rely on of Dagster's private parts: one test each, so that an upgrade that breaks one says so."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from dagster import DagsterEventType, DagsterRunStatus, HookContext, ResourceDefinition, success_hook
+from dagster import (
+    DagsterEventType,
+    DagsterRunStatus,
+    HookContext,
+    ResourceDefinition,
+    RunsFilter,
+    success_hook,
+)
+from dagster_postgres import PostgresRunStorage
+from dagster_shared.record import copy
 from sqlalchemy import text
 
-from runbook_factory import dagster_storage, database, runs
+from runbook_factory import dagster_storage, database, executor, runs
 from runbook_factory.catalog import load_runbook
 from runbook_factory.database import DatabaseError, as_text, normalized, send
 from runbook_factory.definitions import build_definitions
@@ -94,6 +105,73 @@ def test_dagster_marks_what_it_will_retry_where_it_is_set_to(workshop: Workshop,
     workshop.live()
     assert workshop.dagster_status is DagsterRunStatus.FAILURE
     assert ("dagster/will_retry" in workshop.dagster_tags) is enabled
+
+
+def test_an_event_of_a_step_is_stored_as_its_log_record_would_be(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simple(workshop)
+
+    def stored() -> list[tuple[object, ...]]:
+        workshop.live()
+        return [
+            (
+                entry.level,
+                entry.user_message,
+                entry.step_key,
+                entry.job_name,
+                told.event_type,
+                told.logging_tags,
+            )
+            for entry in workshop.dagster_events
+            if (told := entry.dagster_event)
+        ]
+
+    ours = stored()
+    monkeypatch.setattr(executor, "store_directly", lambda context: None)
+    assert without_run(ours) == without_run(stored())
+
+
+def without_run(entries: list[tuple[object, ...]]) -> list[str]:
+    """Without what differs from run to run: its id, and how long things took."""
+    return [re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9.]+ms", "...", str(entry)) for entry in entries]
+
+
+def test_handlers_that_dagster_yaml_names_hear_of_the_events_of_steps(workshop: Workshop) -> None:
+    simple(workshop)
+    heard = workshop.project.root / "heard.log"
+    handler = {"class": "logging.FileHandler", "filename": str(heard), "level": "DEBUG"}
+    logs = {"python_log_level": "INFO", "dagster_handler_config": {"handlers": {"file": handler}}}
+    workshop.file("dagster.yaml", yaml.safe_dump({**SETTINGS, "python_logs": logs}))
+    workshop.live()
+    assert "STEP_SUCCESS" in heard.read_text()
+
+
+def test_a_run_is_stored_as_the_stock_class_stores_it(workshop: Workshop) -> None:
+    simple(workshop)
+    with stored_instance(workshop.project) as instance:
+        job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
+        ours, stock = (instance.create_run_for_job(job, tags={"a": "b", "c": "d'e"}) for _ in range(2))
+        storage = instance.run_storage
+        storage.delete_run(stock.run_id)
+        values = storage._get_run_insertion_values(stock, datetime.now(UTC))  # type: ignore[attr-defined]
+        PostgresRunStorage._core_add_run(storage, values, stock.tags_for_storage())  # type: ignore[arg-type]
+        rows = [instance.get_run_record_by_id(run.run_id) for run in (ours, stock)]
+        assert rows[0] and rows[1]
+        assert rows[0].dagster_run == copy(rows[1].dagster_run, run_id=ours.run_id)
+        assert storage.get_run_tags(["a", "c"]) == [("a", {"b"}), ("c", {"d'e"})]
+        assert abs((rows[0].create_timestamp - rows[1].create_timestamp).total_seconds()) < 60
+        assert [instance.get_runs_count(RunsFilter(tags={"c": "d'e"}))] == [2]
+
+
+def test_a_run_has_its_status_and_times_in_columns_of_their_own(workshop: Workshop) -> None:
+    simple(workshop)
+    record = workshop.live()
+    with stored_instance(workshop.project) as instance:
+        row = instance.get_run_record_by_id(record.id)
+    assert row is not None
+    assert row.dagster_run.status is DagsterRunStatus.SUCCESS
+    assert row.start_time and row.end_time and row.start_time <= row.end_time
 
 
 def test_each_connection_prepares_a_statement_once(workshop: Workshop) -> None:
