@@ -19,7 +19,7 @@ from types import FrameType
 
 from sqlalchemy import Engine, text
 
-from demo.smoke import ROOT
+from demo.smoke import PAGE_PORT, ROOT
 from demo.up import RB, Running, service
 from demo.warehouse import as_url
 from demo.world import MissingPart, pushgateway, surroundings, upstream
@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m demo.loadtest", description=__doc__)
     parser.add_argument("--runbook", default=RUNBOOK, help=f"default {RUNBOOK}")
     parser.add_argument("--port", type=int, default=8080, help="of the service; default 8080")
+    parser.add_argument("--demo-port", type=int, default=PAGE_PORT, help="of the demo; default 3000")
     parser.add_argument("--slots", type=int, help="of the service's worker; default that of `rb serve`")
     parser.add_argument("--stage", action="append", default=[], help="in place of the script's; repeat")
     options = parser.parse_args()
@@ -84,7 +85,7 @@ def _test(project: Project, options: argparse.Namespace) -> bool:
     _rb({}, "loadtest", "generate", options.runbook)
     slots = [] if options.slots is None else ["--slots", str(options.slots)]
     # An execution has metrics of its own, and the Pushgateway would hold each against all others.
-    with upstream() as api, pushgateway(checks=False) as metrics:
+    with upstream(port=options.demo_port) as api, pushgateway(checks=False) as metrics:
         where = surroundings(api=api, metrics=metrics, warehouse=as_url(":memory:"))
         with service(options.port, {**os.environ, **where}, *slots) as running:
             log = engine(project)

@@ -29,7 +29,7 @@ def test_what_k6_counts_is_in_the_database_with_its_steps_and_dagster_runs(
     (port,) = free_ports(1)
     options = ["--port", str(port), "--slots", "2", "--stage", "2s:2", "--stage", "1s:0"]
     done = subprocess.run(
-        [sys.executable, "-m", "demo.loadtest", *options],
+        [sys.executable, "-m", "demo.loadtest", "--demo-port", "0", *options],
         cwd=ROOT,
         env=where,
         stdout=subprocess.PIPE,
