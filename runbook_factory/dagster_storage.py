@@ -203,7 +203,8 @@ class KnownRunStorage(PostgresRunStorage):
         self, filters: RunsFilter | None = None, cursor: str | None = None, *args: Any, **named: Any
     ) -> Any:
         ids = filters.run_ids if filters is not None else None
-        if named.get("columns") and not cursor and ids and filters == RunsFilter(run_ids=[ids[0]]):
+        whole = "run_body" in (named.get("columns") or ())
+        if whole and not cursor and ids and filters == RunsFilter(run_ids=[ids[0]]):
             return _RunById(ids[0])
         return super()._runs_query(filters, cursor, *args, **named)
 

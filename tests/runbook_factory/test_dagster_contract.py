@@ -174,6 +174,18 @@ def test_a_run_has_its_status_and_times_in_columns_of_their_own(workshop: Worksh
     assert row.start_time and row.end_time and row.start_time <= row.end_time
 
 
+def test_one_run_is_found_by_its_id_in_every_way_that_dagster_asks(workshop: Workshop) -> None:
+    simple(workshop)
+    record = workshop.live()
+    only = RunsFilter(run_ids=[record.id])
+    with stored_instance(workshop.project) as instance:
+        assert instance.get_run_ids(only) == [record.id]
+        assert instance.get_runs_count(only) == 1
+        assert [run.run_id for run in instance.get_runs(only)] == [record.id]
+        assert [row.dagster_run.run_id for row in instance.get_run_records(only)] == [record.id]
+        assert instance.get_run_ids(RunsFilter(run_ids=[record.id, "none"])) == [record.id]
+
+
 def test_each_connection_prepares_a_statement_once(workshop: Workshop) -> None:
     from sqlalchemy import event
 
