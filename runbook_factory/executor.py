@@ -239,16 +239,15 @@ class _Steps:
         def work() -> None:
             error: BaseException | None = None
             events: list[DagsterEvent] = []
-            hooked: list[DagsterEvent] = []
             try:
                 for event in dagster_event_sequence_for_step(step):
                     events.append(event)
                     if len(events) == 1:
                         self.said.put(_Said(key, events[:]))
-                hooked.extend(_trigger_hook(step, events))  # those that somebody has added to the job
+                events += [*_trigger_hook(step, events)]  # of hooks that somebody has added to the job
             except BaseException as caught:
                 error = caught
-            self.said.put(_Said(key, events[1:] + hooked, ended=True, error=error))
+            self.said.put(_Said(key, events[1:], ended=True, error=error))
 
         self.running.add(key)
         # A thread of its own, not one of a pool: a step that hangs must not keep the process alive.

@@ -25,6 +25,7 @@ from step_ops.redaction import Redactor
 from step_ops.step_type import Effect
 
 BODY_BYTES = 8 * 1024 * 1024  # a longer body is cut, and its execution cannot be replayed
+STEPS, ENDS = "runbook_steps", "runbook_ends"  # the channels of notices; each is the id of an execution
 SHORT_SECONDS = 0.1  # a step that only reads, and ends sooner, is written once
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 
@@ -91,7 +92,7 @@ _WHOLE_STEP = text(
         ON CONFLICT (execution_id, step_id, attempt) DO NOTHING
         RETURNING execution_id
     )
-    SELECT pg_notify('runbook_steps', execution_id::text) FROM ended
+    SELECT pg_notify('{STEPS}', execution_id::text) FROM ended
     """  # noqa: S608 - of pieces that stand here
 )
 
@@ -104,7 +105,7 @@ _FINISH_STEP = text(
         records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
     WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
     RETURNING execution_id)
-    SELECT pg_notify('runbook_steps', execution_id::text) FROM ended
+    SELECT pg_notify('{STEPS}', execution_id::text) FROM ended
     """  # noqa: S608 - of pieces that stand here
 )
 
@@ -116,14 +117,14 @@ _NOT_RUN = text(
 )
 
 _FINISH = text(
-    """
+    f"""
     WITH ended AS (UPDATE runbook.runbook_executions SET
         completed_at = clock_timestamp(), status = :status, kpis = CAST(:kpis AS JSONB),
         metadata = metadata || CAST(:metadata AS JSONB)
     WHERE id = :id AND status = 'running'
     RETURNING id)
-    SELECT pg_notify('runbook_ends', id::text) FROM ended
-    """
+    SELECT pg_notify('{ENDS}', id::text) FROM ended
+    """  # noqa: S608 - of pieces that stand here
 )
 
 
@@ -132,13 +133,22 @@ class AlreadyBegun(Exception):
 
 
 class Bodies(dict[str, bytes]):
-    """What is to be stored under its digest."""
+    """What is to be stored under its digest; `size` is how many bytes that is."""
+
+    size = 0
 
     def add(self, data: bytes) -> str:
         """Adds a body; gives its digest."""
         name = digest(data)
-        self[name] = data
+        if name not in self:
+            self[name] = data
+            self.size += len(data)
         return name
+
+    def clear(self) -> None:
+        """Forgets them all."""
+        super().clear()
+        self.size = 0
 
     def as_values(self) -> dict[str, list[Any]]:
         """The values for the statement that stores them."""
@@ -251,7 +261,7 @@ class Recorder:
                     del self._begun[key]
 
     def finish_step(self, step: StepRecord, bodies: Bodies) -> None:
-        """Notes how a step ended, and stores the bodies that it was kept for.
+        """Notes how a step ended, and stores the bodies of what it said.
 
         A process that was declared lost meanwhile changes nothing.
         """
@@ -307,7 +317,7 @@ class Recorder:
         name = bodies.add(data)
         if self._remembers:
             self.bodies[name] = data
-        if sum(map(len, bodies.values())) > BODY_BYTES:
+        if bodies.size > BODY_BYTES:
             self._write(_KEEP_BODIES, **bodies.as_values())
             bodies.clear()
         return name, len(data) > BODY_BYTES

@@ -5,18 +5,20 @@ Private to Dagster: tests/runbook_factory/test_dagster_contract.py holds this mo
 
 import logging
 import time
-from typing import Any, Self
+from typing import Any
 
 from dagster import DagsterEvent, DagsterInstance, EventLogEntry
 from dagster._core.execution.context.system import PlanExecutionContext
-from dagster._core.log_manager import DagsterLogManager
+from dagster._core.log_manager import DagsterLogHandler, DagsterLogManager
 from dagster._core.utils import coerce_valid_log_level
 
 
 class EventLog(DagsterLogManager):
     """What steps log goes the usual way, and so does what somebody may want to see: failures."""
 
-    instance: DagsterInstance
+    def __init__(self, instance: DagsterInstance, log: DagsterLogManager, handler: DagsterLogHandler) -> None:
+        super().__init__(handler, level=log.level, managed_loggers=log._managed_loggers)
+        self._instance = instance
 
     def log_dagster_event(
         self, level: str | int, msg: str, dagster_event: DagsterEvent, batch_metadata: Any = None
@@ -27,7 +29,7 @@ class EventLog(DagsterLogManager):
             super().log_dagster_event(level, msg, dagster_event, batch_metadata)
             return
         about = self.metadata
-        self.instance.handle_new_event(
+        self._instance.handle_new_event(
             EventLogEntry(  # type: ignore[no-untyped-call]
                 level=number,
                 user_message=msg,
@@ -40,23 +42,13 @@ class EventLog(DagsterLogManager):
             )
         )
 
-    def with_tags(self, **new_tags: str) -> Self:
+    def with_tags(self, **new_tags: str) -> "EventLog":
         """The same, of one step."""
-        return self._made(self._dagster_handler.with_tags(**new_tags))
-
-    def _made(self, handler: Any) -> Self:
-        made = type(self)(dagster_handler=handler, level=self.level, managed_loggers=self._managed_loggers)
-        made.instance = self.instance
-        return made
+        return EventLog(self._instance, self, self._dagster_handler.with_tags(**new_tags))
 
 
 def store_directly(context: PlanExecutionContext) -> None:
     """Has the events of the steps of a run stored directly, unless `dagster.yaml` names other handlers."""
-    log = context.log
-    if len(log._dagster_handler._handlers) > 1:  # the one is the storage's
-        return
-    direct = EventLog(
-        dagster_handler=log._dagster_handler, level=log.level, managed_loggers=log._managed_loggers
-    )
-    direct.instance = context.instance
-    context._log_manager = direct
+    handler = context.log._dagster_handler
+    if len(handler._handlers) == 1:  # the storage's
+        context._log_manager = EventLog(context.instance, context.log, handler)

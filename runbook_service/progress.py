@@ -12,7 +12,8 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy import Engine
 
-STEPS, ENDS = "runbook_steps", "runbook_ends"  # the channels; a notice is the id of an execution
+from runbook_factory.recorder import ENDS, STEPS
+
 RETRY_SECONDS = 1.0
 ANYWAY_SECONDS = 2.0  # how often somebody who waits looks without being told: a run may die silently
 

@@ -148,10 +148,11 @@ class Service:
     def ended(self, execution_id: str, identity: Identity) -> dict[str, Any] | None:
         """The execution as data, when it has ended; None until then."""
         status = status_of(self.engine, execution_id)
-        run = self.instance.get_run_by_id(execution_id) if status is None else None
-        if status == RUNNING or (status is None and not (run and run.is_finished)):
-            return None
-        return self.execution(execution_id, identity)
+        has_ended = status != RUNNING
+        if status is None:  # not begun; where its run has ended, it never will
+            run = self.instance.get_run_by_id(execution_id)
+            has_ended = run is not None and run.is_finished
+        return self.execution(execution_id, identity) if has_ended else None
 
     async def wait(self, execution_id: str, identity: Identity) -> AsyncIterator[dict[str, Any]]:
         """The execution each time that something has happened to it, at last when it has ended."""

@@ -119,31 +119,12 @@ class Redactor:
         needles = tuple((form, mask) for form, mask in self._needles if form in whole)
         shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole and shape[2].search(whole)]
         if not (needles or shapes or secrets or CUT in whole):
-            return self._plain(value)
+            return self._copy(value, None)
 
         def masked(text: str) -> str:
             return _mask_shapes(self._without_start(_mask(text, needles)), shapes, self._remember)
 
         return self._copy(value, masked)
-
-    def _plain(self, value: Any) -> Any:
-        """A copy of `value`, in whose texts nothing is to be masked."""
-        match value:
-            case str() | int() | float() | None:
-                return value
-            case Mapping():
-                return {
-                    key if type(key) is str else self._plain(key): (
-                        item if type(item) in _ATOMS else self._plain(item)
-                    )
-                    for key, item in value.items()
-                }
-            case list() | tuple():
-                return [item if type(item) in _ATOMS else self._plain(item) for item in value]
-            case bytes():
-                return self.bytes(value)
-            case _:
-                return value
 
     def _without_start(self, text: str) -> str:
         """The text with the start of a secret masked where the text was cut within it."""
@@ -177,17 +158,20 @@ class Redactor:
         plain = secret.reveal()
         return self.text(plain) if self._holds_known(secret) else self.pseudonym(secret.name, plain)
 
-    def _copy(self, value: Any, masked: Callable[[str], str]) -> Any:
+    def _copy(self, value: Any, masked: Callable[[str], str] | None) -> Any:
+        """A copy; where nothing is `masked`, text and numbers stay as they are."""
+        if masked is None and type(value) in _ATOMS:
+            return value
         match value:
             case None | bool():
                 return value
             case Secret():
                 return self._secret(value)
             case str():
-                return masked(value)
+                return masked(value) if masked else value
             case int() | float():
-                text = masked(str(value))
-                return value if text == str(value) else text
+                text = str(value)
+                return value if masked is None or masked(text) == text else masked(text)
             case bytes():
                 return self.bytes(value)
             case Mapping():
