@@ -14,7 +14,6 @@ from typing import Any
 
 import sqlalchemy
 from dagster import (
-    DagsterEvent,
     DagsterEventType,
     DagsterRun,
     DagsterRunStatus,
@@ -29,32 +28,43 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from runbook_factory.database import as_text, database_url, engine, send
+from runbook_factory.database import as_text, database_url, engine, execute, send
 from runbook_factory.project import find_project
 from runbook_factory.recorder import patiently
 
 WAITS_SECONDS = 0.25  # how long an event may wait for others to be written with
 
 
-_STORE = sqlalchemy.text(
-    """
+_EVENTS = """
     INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
     SELECT * FROM unnest(
         CAST(:run_id AS TEXT[]), CAST(:event AS TEXT[]), CAST(:dagster_event_type AS TEXT[]),
         CAST(:timestamp AS TIMESTAMP[]), CAST(:step_key AS TEXT[]), CAST(:asset_key AS TEXT[]),
         CAST(:partition AS TEXT[])
-    ) RETURNING id
-    """
-)
+    )
+"""
 
-_TELL_ASSET = sqlalchemy.text(
-    """
-    INSERT INTO asset_keys (asset_key, last_materialization, last_run_id, last_materialization_timestamp)
-    VALUES (:key, :last_materialization, :last_run_id, :last_materialization_timestamp)
-    ON CONFLICT (asset_key) DO UPDATE SET last_materialization = EXCLUDED.last_materialization,
-        last_run_id = EXCLUDED.last_run_id,
-        last_materialization_timestamp = EXCLUDED.last_materialization_timestamp
-    """
+_STORE = sqlalchemy.text(_EVENTS)
+
+# An asset has the last event of it, with the number that it is stored under.
+_STORE_AND_TELL = sqlalchemy.text(
+    f"""
+    WITH stored AS ({_EVENTS} RETURNING id, run_id, event, dagster_event_type, timestamp, asset_key),
+    assets AS (
+        INSERT INTO asset_keys (asset_key, last_materialization, last_run_id, last_materialization_timestamp)
+        SELECT DISTINCT ON (asset_key) asset_key,
+            '{{"__class__": "EventLogRecord", "event_log_entry": ' || event
+                || ', "storage_id": ' || id || '}}',
+            run_id, timestamp
+        FROM stored WHERE dagster_event_type = 'ASSET_MATERIALIZATION' ORDER BY asset_key, id DESC
+        ON CONFLICT (asset_key) DO UPDATE SET last_materialization = EXCLUDED.last_materialization,
+            last_run_id = EXCLUDED.last_run_id,
+            last_materialization_timestamp = EXCLUDED.last_materialization_timestamp
+    )
+    UPDATE runs SET status = :status, update_timestamp = :at,
+        start_time = coalesce(:started, start_time), end_time = coalesce(:ended, end_time)
+    WHERE runs.run_id = :id
+    """  # noqa: S608 - of pieces that stand here
 )
 
 _RUN = sqlalchemy.text(
@@ -78,20 +88,18 @@ _ADD_RUN = sqlalchemy.text(
     """
 )
 
-_TELL_RUN = sqlalchemy.text(
-    """
-    UPDATE runs SET status = :status, update_timestamp = :at,
-        start_time = coalesce(:started, start_time), end_time = coalesce(:ended, end_time)
-    WHERE run_id = :id
-    """
-)
+_PLAIN = {
+    DagsterEventType.PIPELINE_START: DagsterRunStatus.STARTED,
+    DagsterEventType.PIPELINE_SUCCESS: DagsterRunStatus.SUCCESS,
+}
+_NO_RUN = dict.fromkeys(("id", "status", "at", "started", "ended"))
 
 
 class BufferedEventLog(PostgresEventLogStorage):
     """Writes the events of a moment in one statement, where the stock class takes two for each.
 
-    One by which a run begins or ends is written at once, and all before it. Nobody is notified: Dagster
-    looks for new events in intervals, and progress is told by the record.
+    One by which a run begins or ends is written at once, and all before it, with how the run stands. Nobody
+    is notified: Dagster looks for new events in intervals, and progress is told by the record.
     """
 
     def __init__(self, postgres_url: str, runs: PostgresRunStorage) -> None:
@@ -103,30 +111,28 @@ class BufferedEventLog(PostgresEventLogStorage):
         self._timer: threading.Timer | None = None
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Stores `event`, and tells its run; those of assets at once, as there is more to do for them."""
-        self.note_event(event)
+        """Stores `event`, and tells its run."""
         told = event.dagster_event
-        if told and told.event_type in PIPELINE_EVENTS and self.handles_run_events_in_store_event:
-            at = datetime.fromtimestamp(event.timestamp, UTC)
-            self._runs.handle_run_event(event.run_id, told, at)
+        if not (told and told.event_type in PIPELINE_EVENTS and self.handles_run_events_in_store_event):
+            self.note_event(event)
+        elif told.event_type in _PLAIN:
+            self._note(self._event_to_row(event))
+            self.flush(_stands(event, _PLAIN[told.event_type]))
+        else:
+            self.note_event(event)
+            self._runs.handle_run_event(event.run_id, told, datetime.fromtimestamp(event.timestamp, UTC))
 
     def note_event(self, event: EventLogEntry) -> None:
         """Stores `event`; how its run stands is not touched."""
         kind = event.dagster_event_type
-        if kind is DagsterEventType.ASSET_MATERIALIZATION:
-            self._store_materialization(event)
-            return
-        if kind in ASSET_EVENTS or kind in ASSET_CHECK_EVENTS:
-            super().store_event(event)
-            return
-        with self._lock:
-            self._rows.append(self._event_to_row(event))
-            if kind not in PIPELINE_EVENTS and self._timer is None:
-                self._timer = threading.Timer(WAITS_SECONDS, _flush, [weakref.ref(self)])
-                self._timer.daemon = True
-                self._timer.start()
         if kind in PIPELINE_EVENTS:
+            self._note(self._event_to_row(event))
             self.flush()
+        elif (kind in ASSET_EVENTS and not self._is_plain(event)) or kind in ASSET_CHECK_EVENTS:
+            super().store_event(event)
+        else:
+            self._note(self._event_to_row(event))
+            self._write_soon()
 
     @property
     def handles_run_events_in_store_event(self) -> bool:
@@ -136,17 +142,24 @@ class BufferedEventLog(PostgresEventLogStorage):
         """
         return not self._instance.run_retries_enabled
 
-    def _store_materialization(self, event: EventLogEntry) -> None:
-        """As the stock class does, with half as many statements."""
-        row = self._event_to_row(event)
-        with self._connect() as connection:
-            event_id = send(connection, _STORE, _columns([row])).scalar_one()
-            self._store_asset_event_tags(connection, [event], [event_id])
-            values = self._get_asset_entry_values(event, event_id, has_asset_key_index_cols=True)
-            send(connection, _TELL_ASSET, {"key": row["asset_key"], **values})
+    def _is_plain(self, event: EventLogEntry) -> bool:
+        """Whether there is no more to do for the asset than to note its last event."""
+        kind = event.dagster_event_type
+        return kind is DagsterEventType.ASSET_MATERIALIZATION and not self._tags_for_asset_event(event)
 
-    def flush(self) -> None:
-        """Writes what waits, in its order."""
+    def _note(self, row: dict[str, Any]) -> None:
+        with self._lock:
+            self._rows.append(row)
+
+    def _write_soon(self) -> None:
+        with self._lock:
+            if self._timer is None:
+                self._timer = threading.Timer(WAITS_SECONDS, _flush, [weakref.ref(self)])
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self, run: Mapping[str, Any] | None = None) -> None:
+        """Writes what waits, in its order, and how a run stands."""
         with self._writing:
             with self._lock:
                 rows, self._rows = self._rows, []
@@ -156,15 +169,18 @@ class BufferedEventLog(PostgresEventLogStorage):
             if not rows:
                 return
             try:
-                patiently(lambda: self._write(rows))
+                patiently(lambda: self._write(rows, run))
             except Exception:
                 with self._lock:  # to be tried again with the next
                     self._rows = rows + self._rows
                 raise
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        with self._connect() as connection:
-            send(connection, _STORE, _columns(rows))
+    def _write(self, rows: list[dict[str, Any]], run: Mapping[str, Any] | None) -> None:
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        if run or any(columns["asset_key"]):
+            execute(self._engine, _STORE_AND_TELL, {**columns, **(run or _NO_RUN)})
+        else:
+            execute(self._engine, _STORE, columns)
 
     def get_records_for_run(self, *args: Any, **named: Any) -> EventLogConnection:
         """The events of a run, those that wait here among them."""
@@ -177,8 +193,18 @@ class BufferedEventLog(PostgresEventLogStorage):
         super().dispose()
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def _stands(event: EventLogEntry, status: DagsterRunStatus) -> dict[str, Any]:
+    """How the run stands from this event on.
+
+    That is in columns of their own, which is what counts: what stands in the body is not read.
+    """
+    return {
+        "id": event.run_id,
+        "status": status.value,
+        "at": datetime.fromtimestamp(event.timestamp, UTC),
+        "started": event.timestamp if status is DagsterRunStatus.STARTED else None,
+        "ended": event.timestamp if status is DagsterRunStatus.SUCCESS else None,
+    }
 
 
 def _flush(storage: "weakref.ref[BufferedEventLog]") -> None:
@@ -218,42 +244,13 @@ class KnownRunStorage(PostgresRunStorage):
     def _core_add_run(self, col_values: dict[str, Any], tags: Mapping[str, str]) -> None:
         values = {"backfill_id": None, **col_values, "keys": list(tags), "values": list(tags.values())}
         try:
-            with self.connect() as connection:
-                send(connection, _ADD_RUN, values)
+            execute(self._engine, _ADD_RUN, values)
         except IntegrityError as error:
             raise DagsterRunAlreadyExists from error
-
-    def handle_run_event(
-        self, run_id: str, event: DagsterEvent, update_timestamp: datetime | None = None
-    ) -> None:
-        """Tells the run that it has begun, or ended well, in one statement; the rest as the stock class.
-
-        The status is in a column of its own, which is what counts: what stands in the body is not read.
-        """
-        status = _PLAIN.get(event.event_type)
-        if status is None:
-            super().handle_run_event(run_id, event, update_timestamp)
-            return
-        at = update_timestamp or datetime.now(UTC)
-        values = {
-            "id": run_id,
-            "status": status.value,
-            "at": at,
-            "started": at.timestamp() if status is DagsterRunStatus.STARTED else None,
-            "ended": at.timestamp() if status is DagsterRunStatus.SUCCESS else None,
-        }
-        with self.connect() as connection:
-            send(connection, _TELL_RUN, values)
 
     def _get_run_by_id(self, run_id: str) -> DagsterRun | None:
         rows = self.fetchall(_RunById(run_id))
         return self._row_to_run(rows[0]) if rows else None
-
-
-_PLAIN = {
-    DagsterEventType.PIPELINE_START: DagsterRunStatus.STARTED,
-    DagsterEventType.PIPELINE_SUCCESS: DagsterRunStatus.SUCCESS,
-}
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,18 @@
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg2
 import sqlalchemy
 from sqlalchemy import Connection, CursorResult, TextClause
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import DBAPIError
 
 from runbook_factory import embedded
 from runbook_factory.project import Project
@@ -98,6 +100,28 @@ def send(connection: Connection, statement: TextClause, values: Mapping[str, Any
     return connection.exec_driver_sql(prepared.use, dict(values))
 
 
+def execute(engine: Engine, statement: TextClause, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The rows of the answer, if it has any, to a statement that is sent as `send` does.
+
+    Past SQLAlchemy, which takes longer to make ready for rows than PostgreSQL to find them.
+    """
+    prepared = _prepared(statement)
+    try:
+        with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+            if prepared.name not in connection.info:
+                cursor.execute(prepared.make)
+                connection.info[prepared.name] = True
+            cursor.execute(prepared.use, values)
+            return [*cursor.fetchall()] if cursor.description else []
+    except psycopg2.Error as error:
+        is_lost = engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+        if is_lost:
+            engine.dispose()  # as SQLAlchemy does: what the pool has is lost too
+        raise DBAPIError.instance(
+            prepared.use, None, error, psycopg2.Error, connection_invalidated=is_lost, dialect=engine.dialect
+        ) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Prepared:
     """A statement as it is made known to the server under a name, and as it is used from then on."""
@@ -116,7 +140,8 @@ def _prepared(statement: TextClause) -> _Prepared:
     compiled = statement.compile(dialect=dialect)
     name = f"runbook_{next(_number)}"
     values = ", ".join(f"%({key})s" for key in dict.fromkeys(compiled.positiontup or ()))
-    return _Prepared(name=name, make=f"PREPARE {name} AS {compiled}", use=f"EXECUTE {name} ({values})")
+    use = f"EXECUTE {name} ({values})" if values else f"EXECUTE {name}"
+    return _Prepared(name=name, make=f"PREPARE {name} AS {compiled}", use=use)
 
 
 @contextmanager

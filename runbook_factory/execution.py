@@ -53,9 +53,6 @@ from step_ops.redaction import Redactor
 from step_ops.secrets import Secret, SecretProvider
 from step_ops.step_type import Effect
 
-# Set by the executor for the threads of one run, so that an op finds what it belongs to.
-current_execution: ContextVar["Execution"] = ContextVar("current_execution")
-
 # Whoever starts a run in this process may listen to it.
 listener: ContextVar["deque[Event] | None"] = ContextVar("listener", default=None)
 

@@ -19,7 +19,7 @@ from runbook_defs.execution import (
     StepStatus,
 )
 from runbook_factory import schema
-from runbook_factory.database import send
+from runbook_factory.database import execute, send
 from runbook_factory.leases import settle_lost
 
 _SHORT = re.compile(r"exec-(\d{4}-\d{2}-\d{2})-([0-9a-f]{6})")
@@ -108,9 +108,8 @@ def get_execution(
 
 def status_of(engine: Engine, execution_id: str) -> str | None:
     """How the execution of this id stands; None when it has not begun."""
-    with engine.connect() as connection:
-        found: str | None = send(connection, _STATUS, {"id": execution_id}).scalar_one_or_none()
-        return found
+    found = execute(engine, _STATUS, {"id": execution_id})
+    return str(found[0][0]) if found else None
 
 
 def _unknown(name: str) -> NoSuchExecution:

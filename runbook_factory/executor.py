@@ -8,34 +8,31 @@ on a queue; the main thread alone touches Dagster's state of the run.
 import contextvars
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 from dagster import DagsterEvent, Executor, ExecutorDefinition, MetadataValue
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
-from dagster._core.execution.context.system import (
-    PlanExecutionContext,
-    PlanOrchestrationContext,
-    StepExecutionContext,
-)
+from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._utils.interrupts import pop_captured_interrupt
 
-from runbook_defs.execution import CANCELLED, Status
+from runbook_defs.execution import CANCELLED, Status, StepRecord
 from runbook_factory.catalog import LoadedRunbook
-from runbook_factory.execution import Aborted, Execution, current_execution
+from runbook_factory.event_log import store_directly
+from runbook_factory.execution import Aborted, Execution, aborts
 from runbook_factory.kpi_assets import report_kpis
 from runbook_factory.opening import open_execution
-from runbook_factory.step_events import store_directly
+from runbook_factory.step_events import StepEvents, step_metadata
 from runbook_factory.step_resources import open_resources
 
 MAX_PARALLEL_STEPS = 16
@@ -72,7 +69,7 @@ class ThreadExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         """Dagster's events, as they happen; all of them are stored, whether it tells them or not."""
-        for event in iter(
+        yield from iter(
             ExecuteRunWithPlanIterable(
                 execution_plan=plan_context.execution_plan,
                 iterator=self._recorded,
@@ -88,9 +85,7 @@ class ThreadExecutor(Executor):
                     scoped_resources_builder_cm=open_resources,
                 ),
             )
-        ):
-            if not (self.is_quiet and (event.is_step_start or event.is_step_success)):
-                yield event
+        )
 
     def _recorded(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
@@ -98,14 +93,13 @@ class ThreadExecutor(Executor):
         context = job_context
         store_directly(context)
         execution = open_execution(self._runbook, context.dagster_run)
-        current_execution.set(execution)
         try:
             _check_assumptions(context, execution)
             yield _assumptions_event(context, execution)
             with execution_plan.start(
                 retry_mode=context.retry_mode, max_concurrent=MAX_PARALLEL_STEPS
             ) as active:
-                yield from _Steps(context, active, execution).run()
+                yield from _Steps(context, active, execution, self.is_quiet).run()
         except BaseException as error:
             _settle(context, execution, reason=_reason(error))
             raise
@@ -197,6 +191,7 @@ class _Steps:
     context: PlanExecutionContext
     active: ActiveExecution
     execution: Execution
+    is_quiet: bool
     # What worker threads say: the start, and at the end the other events and what broke the step, if it did.
     said: "queue.Queue[_Said]" = field(default_factory=queue.Queue)
     running: set[str] = field(default_factory=set)
@@ -225,34 +220,61 @@ class _Steps:
             now = waiting
         self.held = [step for step in waiting if step not in now]
         for step in now:
-            self._start(self.context.for_step(step, self.active.get_known_state()))
+            self._start(step)
         return bool(now)
 
     def _may_start(self, key: str) -> bool:
-        attempt = self.active.get_known_state().get_retry_state().get_attempt_count(key) + 1
-        recorded = self.execution.goes_on(key, attempt=attempt)
+        recorded = self.execution.goes_on(key, attempt=self._attempt(key))
         return not self.failed if recorded is None else recorded
 
-    def _start(self, step: StepExecutionContext) -> None:
-        key = step.step.key
+    def _attempt(self, key: str) -> int:
+        attempts: int = self.active.retry_state.get_attempt_count(key)
+        return attempts + 1
+
+    def _start(self, step: ExecutionStep) -> None:
+        attempt = self._attempt(step.key)
 
         def work() -> None:
             error: BaseException | None = None
             events: list[DagsterEvent] = []
             try:
-                for event in dagster_event_sequence_for_step(step):
-                    events.append(event)
-                    if len(events) == 1:
-                        self.said.put(_Said(key, events[:]))
-                events += [*_trigger_hook(step, events)]  # of hooks that somebody has added to the job
+                dagster = StepEvents(self.context, step, attempt=attempt)
+                began = dagster.began()
+                if not self.is_quiet:
+                    self.said.put(_Said(step.key, [began]))
+                events = self._attempted(dagster, attempt=attempt)
             except BaseException as caught:
                 error = caught
-            self.said.put(_Said(key, events[1:], ended=True, error=error))
+            self.said.put(_Said(step.key, events, ended=True, error=error))
 
-        self.running.add(key)
+        self.running.add(step.key)
         # A thread of its own, not one of a pool: a step that hangs must not keep the process alive.
         run = contextvars.copy_context().run
-        threading.Thread(target=run, args=(work,), name=f"step-{key}", daemon=True).start()
+        threading.Thread(target=run, args=(work,), name=f"step-{step.key}", daemon=True).start()
+
+    def _attempted(self, dagster: StepEvents, *, attempt: int) -> list[DagsterEvent]:
+        """Makes the attempt; gives what Dagster is told of how it ended."""
+        key = dagster.step.key
+        try:
+            record = self.execution.run_step(key, attempt=attempt)
+        except Exception:
+            return [dagster.broke()]
+        metadata = step_metadata(record)
+        events = self._ended(dagster, record, metadata)
+        return [*events, *dagster.called_hooks(events, metadata)]
+
+    def _ended(
+        self, dagster: StepEvents, record: StepRecord, metadata: Mapping[str, Any]
+    ) -> list[DagsterEvent]:
+        _, step = self.execution.runbook.steps[dagster.step.key]
+        failure = record.failure or {}
+        why = f"{failure.get('type')}: {failure.get('message')}"
+        if record.retry_in is not None:
+            # In a test the wait has passed on the virtual clock already.
+            return [dagster.to_be_retried(why, seconds=record.retry_in if self.execution.is_live else 0.0)]
+        if aborts(step, record):
+            return [dagster.failed(why, metadata)]
+        return dagster.succeeded(metadata)
 
     def _hear(self) -> Iterator[DagsterEvent]:
         try:
@@ -260,9 +282,11 @@ class _Steps:
         except queue.Empty:
             return
         for event in said.events:
-            yield event
+            failed = event.is_step_failure
+            if failed or not self.is_quiet:
+                yield event
             self.active.handle_event(event)
-            if event.is_step_failure:
+            if failed:
                 self.failed = self.failed or said.key
         if said.ended:
             self.running.discard(said.key)

@@ -6,10 +6,10 @@ from typing import Any
 
 from dagster import (
     ConfigMapping,
+    DagsterInvariantViolationError,
     DependencyDefinition,
     Enum,
     EnumValue,
-    Failure,
     Field,
     GraphDefinition,
     In,
@@ -25,16 +25,15 @@ from dagster import (
     Out,
     Output,
     Permissive,
-    RetryRequested,
     Shape,
     mem_io_manager,
 )
 
-from runbook_defs.execution import StepRecord
 from runbook_defs.model import Runbook, Step
 from runbook_factory.catalog import LoadedRunbook
-from runbook_factory.execution import aborts, current_execution, listener
+from runbook_factory.execution import listener
 from runbook_factory.executor import runbook_executor
+from runbook_factory.step_events import DONE
 from step_ops.gate import Mode
 
 # A backtest leaves no record: only this program starts one, never somebody's run config.
@@ -77,7 +76,7 @@ def build_job(runbook: LoadedRunbook, *, backtests: bool = False) -> JobDefiniti
         node_defs=[_op(runbook, step) for step in model.steps],
         dependencies={
             NodeInvocation(f"{name}__{step.id}", alias=step.id, tags={"kind": step.type}): {
-                f"after_{up}": DependencyDefinition(up, "done") for up in dict.fromkeys(step.depends_on)
+                f"after_{up}": DependencyDefinition(up, DONE) for up in dict.fromkeys(step.depends_on)
             }
             for step in model.steps
         },
@@ -104,34 +103,23 @@ def build_job(runbook: LoadedRunbook, *, backtests: bool = False) -> JobDefiniti
 
 
 def _op(runbook: LoadedRunbook, step: Step) -> OpDefinition:
-    def compute(context: OpExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Output[None]]:
-        execution = current_execution.get()
-        record = execution.run_step(step.id, attempt=context.retry_number + 1)
-        metadata = _step_metadata(record)
-        if record.retry_in is not None and step.retry is not None:
-            # In a test the wait has passed on the virtual clock already.
-            seconds = record.retry_in if execution.is_live else 0.0
-            raise RetryRequested(max_retries=step.retry.max_attempts - 1, seconds_to_wait=seconds)
-        if aborts(step, record):
-            failure = record.failure or {}
-            raise Failure(
-                description=f"{failure.get('type')}: {failure.get('message')}",
-                metadata=metadata,
-                allow_retries=False,
-            )
-        yield Output(None, output_name="done", metadata=metadata)
-
     return OpDefinition(
         name=f"{job_name(runbook.id)}__{step.id}",
-        compute_fn=compute,
+        compute_fn=_never,
         description=step.description or None,
         ins={f"after_{up}": In(Nothing) for up in dict.fromkeys(step.depends_on)},
-        outs={"done": Out(Nothing)},
+        outs={DONE: Out(Nothing)},
         tags={
             "kind": step.type,
             "runbook/effect": runbook.effect(step).value,
             "runbook/on_failure": step.on_failure.value,
         },
+    )
+
+
+def _never(context: OpExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Output[None]]:
+    raise DagsterInvariantViolationError(
+        "the steps of a runbook are run by the executor of its job: leave `executor_def` as it is"
     )
 
 
@@ -193,20 +181,3 @@ def _limit(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
     return ", ".join(f"{key} {item}" for key, item in value.items() if key in {"min", "max", "equals"})
-
-
-def _step_metadata(record: StepRecord) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        "runbook/status": record.status.value,
-        "runbook/summary": record.summary or "none",
-        "runbook/seconds": record.seconds,
-    }
-    if record.records:
-        metadata["runbook/records"] = MetadataValue.json(record.records)
-    if record.errors:
-        metadata["runbook/errors"] = MetadataValue.json(list(record.errors[:20]))
-    for picture in record.pictures:
-        metadata[f"runbook/picture/{picture['name']}"] = MetadataValue.path(picture["path"])
-        if picture["ratio"] is not None:
-            metadata[f"runbook/picture/{picture['name']}/difference"] = picture["ratio"]
-    return metadata

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from runbook_defs.execution import Actor, ExecutionRecord, StepRecord, StepStatus
 from runbook_factory import schema
 from runbook_factory.catalog import LoadedRunbook
-from runbook_factory.database import send
+from runbook_factory.database import execute
 from step_ops.recording import digest
 from step_ops.redaction import Redactor
 from step_ops.step_type import Effect
@@ -214,7 +214,7 @@ class Recorder:
             parent=parent,
             format=schema.FORMAT_VERSION,
         )
-        if begun == 0:
+        if begun is not None and not begun:
             raise AlreadyBegun(f"the execution {self._id} was begun by another process")
 
     def clean(self, step: StepRecord) -> StepRecord:
@@ -325,17 +325,13 @@ class Recorder:
     def _json(self, value: Any) -> str:
         return _json(self._redactor.data(value))
 
-    def _write(self, statement: TextClause, **values: Any) -> int | None:
-        """The number of rows written; None without an engine."""
+    def _write(self, statement: TextClause, **values: Any) -> list[tuple[Any, ...]] | None:
+        """What the statement gives back; None without an engine."""
         engine = self._engine
         if engine is None:
             return None
 
-        def write() -> int:
-            with engine.connect() as connection:
-                return send(connection, statement, {"id": self._id, **values}).rowcount
-
-        return patiently(write)
+        return patiently(lambda: execute(engine, statement, {"id": self._id, **values}))
 
 
 def _json(value: Any) -> str:

@@ -27,6 +27,7 @@ from dagster._utils.interrupts import capture_interrupts
 from runbook_defs.execution import Actor, Event, ExecutionFinished
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine
+from runbook_factory.event_log import store_directly
 from runbook_factory.execution import listener
 from runbook_factory.executor import ThreadExecutor
 from runbook_factory.jobs import build_job
@@ -130,6 +131,7 @@ def _quietly(job_context: PlanOrchestrationContext, execution_plan: ExecutionPla
     """What the stock function does, without what it makes of each step: nobody looks at its events."""
     if isinstance(job_context.executor, ThreadExecutor):
         job_context.executor.is_quiet = True
+        store_directly(job_context)
     return job_execution_iterator(job_context, execution_plan)
 
 

@@ -1,54 +1,123 @@
-"""Stores the events of steps without a log record for each: nobody but the storage hears of them.
+"""What Dagster is told of a step: the events that its own machinery tells, without that machinery.
 
-Private to Dagster: tests/runbook_factory/test_dagster_contract.py holds this module to what it relies on.
+No value passes between steps, so that nothing is left for it to load, check or store, and it takes longer
+than a step that asks a server. Dagster's own functions make the events; for them a `StepEvents` stands for
+the context of a step. Private to Dagster: tests/runbook_factory/test_dagster_contract.py holds this module
+to what it relies on.
 """
 
-import logging
+import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterEvent, DagsterInstance, EventLogEntry
+from dagster import DagsterEvent, Failure, MetadataValue
+from dagster._core.definitions.metadata import normalize_metadata
 from dagster._core.execution.context.system import PlanExecutionContext
-from dagster._core.log_manager import DagsterLogHandler, DagsterLogManager
-from dagster._core.utils import coerce_valid_log_level
+from dagster._core.execution.plan.execute_plan import _trigger_hook
+from dagster._core.execution.plan.objects import (
+    ErrorSource,
+    StepFailureData,
+    StepRetryData,
+    StepSuccessData,
+    TypeCheckData,
+    UserFailureData,
+)
+from dagster._core.execution.plan.outputs import StepOutputData, StepOutputHandle
+from dagster._core.execution.plan.step import ExecutionStep
+from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster_shared.error import SerializableErrorInfo
+
+from runbook_defs.execution import StepRecord
+
+DONE = "done"  # the output by which steps are ordered
 
 
-class EventLog(DagsterLogManager):
-    """What steps log goes the usual way, and so does what somebody may want to see: failures."""
+class StepEvents:
+    """Tells Dagster of one attempt of a step; each event is stored as it is made."""
 
-    def __init__(self, instance: DagsterInstance, log: DagsterLogManager, handler: DagsterLogHandler) -> None:
-        super().__init__(handler, level=log.level, managed_loggers=log._managed_loggers)
-        self._instance = instance
+    def __init__(self, plan: PlanExecutionContext, step: ExecutionStep, *, attempt: int) -> None:
+        self._plan = plan
+        self._context: Any = self  # of the step, for Dagster
+        self._attempt = attempt
+        self._began = time.perf_counter()
+        self.step = step  # this and the next four are what Dagster asks the context of a step for
+        self.op = plan.job_def.get_node(step.node_handle)
+        self.job_name = plan.job_name
+        self.log = plan.log.with_tags(**step.logging_tags)
+        self.event_tags = {
+            name: str(value) for name, value in self.log.metadata.items() if name != "job_tags"
+        }
 
-    def log_dagster_event(
-        self, level: str | int, msg: str, dagster_event: DagsterEvent, batch_metadata: Any = None
-    ) -> None:
-        """Stores the event."""
-        number = coerce_valid_log_level(level)
-        if number >= logging.ERROR or batch_metadata is not None:
-            super().log_dagster_event(level, msg, dagster_event, batch_metadata)
-            return
-        about = self.metadata
-        self._instance.handle_new_event(
-            EventLogEntry(  # type: ignore[no-untyped-call]
-                level=number,
-                user_message=msg,
-                run_id=about["run_id"],
-                timestamp=time.time(),
-                step_key=about["step_key"] or dagster_event.step_key,
-                job_name=about["job_name"],
-                dagster_event=dagster_event,
-                error_info=None,
-            )
+    def began(self) -> DagsterEvent:
+        """It has begun."""
+        if self._attempt > 1:
+            return DagsterEvent.step_restarted_event(self._context, self._attempt - 1)
+        return DagsterEvent.step_start_event(self._context)
+
+    def succeeded(self, metadata: Mapping[str, Any]) -> list[DagsterEvent]:
+        """It is done, and those that depend on it may begin."""
+        output = StepOutputData(
+            step_output_handle=StepOutputHandle(self.step.key, DONE),
+            type_check_data=TypeCheckData(success=True, label=DONE),  # type: ignore[no-untyped-call]
+            metadata=normalize_metadata(metadata),
         )
+        milliseconds = (time.perf_counter() - self._began) * 1000
+        took = StepSuccessData(milliseconds)  # type: ignore[no-untyped-call]
+        return [
+            DagsterEvent.step_output_event(self._context, output),
+            DagsterEvent.step_success_event(self._context, took),
+        ]
 
-    def with_tags(self, **new_tags: str) -> "EventLog":
-        """The same, of one step."""
-        return EventLog(self._instance, self, self._dagster_handler.with_tags(**new_tags))
+    def to_be_retried(self, why: str, *, seconds: float) -> DagsterEvent:
+        """It failed, and is to be done again after so many seconds."""
+        wanted = StepRetryData(_error(why, "RetryRequested"), seconds)  # type: ignore[no-untyped-call]
+        return DagsterEvent.step_retry_event(self._context, wanted)
+
+    def failed(self, why: str, metadata: Mapping[str, Any]) -> DagsterEvent:
+        """It failed, and the run with it."""
+        about = UserFailureData("intentional-failure", why, dict(metadata))  # type: ignore[no-untyped-call]
+        failure = StepFailureData(_error(why, "Failure"), about)  # type: ignore[no-untyped-call]
+        return DagsterEvent.step_failure_event(self._context, failure)
+
+    def broke(self) -> DagsterEvent:
+        """It failed by the exception that is being handled, which nobody foresaw."""
+        error = serializable_error_info_from_exc_info(sys.exc_info())
+        failure = StepFailureData(error, None, ErrorSource.UNEXPECTED_ERROR)  # type: ignore[no-untyped-call]
+        return DagsterEvent.step_failure_event(self._context, failure)
+
+    def called_hooks(self, events: list[DagsterEvent], metadata: Mapping[str, Any]) -> list[DagsterEvent]:
+        """What came of the hooks that somebody has added to the job; they see the step's events."""
+        if not self._plan.job_def.get_all_hooks_for_handle(self.step.node_handle):
+            return []
+        step: Any = self._plan.for_step(self.step, self._plan.execution_plan.known_state)
+        for event in events:
+            if event.is_step_failure:
+                step.capture_step_exception(Failure(event.step_failure_data.error_display_string))
+            elif event.is_successful_output:
+                done = StepOutputHandle(self.step.key, DONE)
+                step.step_output_capture[done] = None
+                step.step_output_metadata_capture[done] = metadata
+        return [*_trigger_hook(step, events)]
 
 
-def store_directly(context: PlanExecutionContext) -> None:
-    """Has the events of the steps of a run stored directly, unless `dagster.yaml` names other handlers."""
-    handler = context.log._dagster_handler
-    if len(handler._handlers) == 1:  # the storage's
-        context._log_manager = EventLog(context.instance, context.log, handler)
+def step_metadata(record: StepRecord) -> dict[str, Any]:
+    """What Dagster's pages show of a step that has ended."""
+    metadata: dict[str, Any] = {
+        "runbook/status": record.status.value,
+        "runbook/summary": record.summary or "none",
+        "runbook/seconds": record.seconds,
+    }
+    if record.records:
+        metadata["runbook/records"] = MetadataValue.json(record.records)
+    if record.errors:
+        metadata["runbook/errors"] = MetadataValue.json(list(record.errors[:20]))
+    for picture in record.pictures:
+        metadata[f"runbook/picture/{picture['name']}"] = MetadataValue.path(picture["path"])
+        if picture["ratio"] is not None:
+            metadata[f"runbook/picture/{picture['name']}/difference"] = picture["ratio"]
+    return metadata
+
+
+def _error(message: str, kind: str) -> SerializableErrorInfo:
+    return SerializableErrorInfo(message=message, stack=[], cls_name=kind)

@@ -119,12 +119,12 @@ class Redactor:
         needles = tuple((form, mask) for form, mask in self._needles if form in whole)
         shapes = [shape for shape in _TEXT_SHAPES if shape[1] in whole and shape[2].search(whole)]
         if not (needles or shapes or secrets or CUT in whole):
-            return self._copy(value, None)
+            return self._copy(value)
 
-        def masked(text: str) -> str:
+        def mask(text: str) -> str:
             return _mask_shapes(self._without_start(_mask(text, needles)), shapes, self._remember)
 
-        return self._copy(value, masked)
+        return self._masked(value, mask)
 
     def _without_start(self, text: str) -> str:
         """The text with the start of a secret masked where the text was cut within it."""
@@ -158,26 +158,38 @@ class Redactor:
         plain = secret.reveal()
         return self.text(plain) if self._holds_known(secret) else self.pseudonym(secret.name, plain)
 
-    def _copy(self, value: Any, masked: Callable[[str], str] | None) -> Any:
-        """A copy; where nothing is `masked`, text and numbers stay as they are."""
-        if masked is None and type(value) in _ATOMS:
-            return value
+    def _copy(self, value: Any) -> Any:
+        """A copy of what has nothing to mask in its texts."""
+        match value:
+            # Most of what is in either is an atom, and a call for each would be dear.
+            case Mapping():
+                return {
+                    key: item if type(item) in _ATOMS else self._copy(item) for key, item in value.items()
+                }
+            case list() | tuple():
+                return [item if type(item) in _ATOMS else self._copy(item) for item in value]
+            case bytes():
+                return self.bytes(value)
+            case _:
+                return value
+
+    def _masked(self, value: Any, mask: Callable[[str], str]) -> Any:
         match value:
             case None | bool():
                 return value
             case Secret():
                 return self._secret(value)
             case str():
-                return masked(value) if masked else value
+                return mask(value)
             case int() | float():
                 text = str(value)
-                return value if masked is None or masked(text) == text else masked(text)
+                return value if mask(text) == text else mask(text)
             case bytes():
                 return self.bytes(value)
             case Mapping():
-                return {self._copy(key, masked): self._copy(item, masked) for key, item in value.items()}
+                return {self._masked(key, mask): self._masked(item, mask) for key, item in value.items()}
             case list() | tuple():
-                return [self._copy(item, masked) for item in value]
+                return [self._masked(item, mask) for item in value]
             case _:
                 return value
 
@@ -198,9 +210,12 @@ def _gather(value: Any, texts: list[str], secrets: list[Secret]) -> None:
             _gather(list(value.values()), texts, secrets)
         case list() | tuple():
             for item in value:
-                if type(item) is str:  # most are: a call for each would be dear
+                kind = type(item)  # most are the first two, and a call for each would be dear
+                if kind is str:
                     texts.append(item)
-                else:
+                elif kind is int or kind is float:
+                    texts.append(str(item))
+                elif item is not None:
                     _gather(item, texts, secrets)
 
 

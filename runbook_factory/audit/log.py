@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from runbook_defs.execution import Actor
 from runbook_factory import schema
 from runbook_factory.audit.chain import Head, StoredEntry, canonical
-from runbook_factory.database import send
+from runbook_factory.database import execute, send
 from step_ops.redaction import Redactor
 
 AUDITED_MODES = ("live", "replay")  # tests and backtests touch nothing
@@ -82,8 +82,8 @@ def append(engine: Engine, entry: Entry) -> int:
     Raises when it cannot be written: what it records must then not happen.
     """
     schema.ensure(engine)
-    with engine.connect() as connection:
-        return append_within(connection, entry)
+    ((seq,),) = execute(engine, _APPEND, _values(entry))
+    return int(seq)
 
 
 def append_within(connection: Connection, entry: Entry) -> int:
@@ -91,8 +91,13 @@ def append_within(connection: Connection, entry: Entry) -> int:
 
     All others who append wait until that ends: take no lock after this.
     """
+    seq: int = send(connection, _APPEND, _values(entry)).scalar_one()
+    return seq
+
+
+def _values(entry: Entry) -> dict[str, Any]:
     actor = entry.actor
-    values = {
+    return {
         "actor_id": actor.id if actor else None,
         "actor_name": _text(actor.name) if actor else "",
         "actor_kind": actor.kind if actor else "",
@@ -101,8 +106,6 @@ def append_within(connection: Connection, entry: Entry) -> int:
         "outcome": entry.outcome.value,
         "details": canonical(_SHAPES.data(entry.details)),
     }
-    seq: int = send(connection, _APPEND, values).scalar_one()
-    return seq
 
 
 def _text(value: str) -> str:

@@ -171,8 +171,9 @@ class _Session(Session):
     def __init__(self, line: _Line) -> None:
         super().__init__()
         self.trust_env = False
+        adapter = _Adapter(line)
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Adapter(line))
+            self.mount(scheme, adapter)
 
     def get_redirect_target(self, resp: Response) -> None:
         """None, as requests would read the whole body of a redirect, however large."""

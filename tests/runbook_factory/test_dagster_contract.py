@@ -1,29 +1,41 @@
 """What we rely on of Dagster's private parts: one test each, so that an upgrade that breaks one says so."""
 
+import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from dagster import (
     DagsterEventType,
     DagsterRunStatus,
+    EventLogEntry,
     HookContext,
+    OpExecutionContext,
+    Output,
     ResourceDefinition,
     RunsFilter,
+    failure_hook,
     success_hook,
 )
+from dagster._serdes import serialize_value
 from dagster_postgres import PostgresRunStorage
 from dagster_shared.record import copy
 from sqlalchemy import text
+from sqlalchemy.exc import DataError, OperationalError
 
-from runbook_factory import dagster_storage, database, executor, runs
+from runbook_factory import dagster_storage, database, executor, jobs, runs
 from runbook_factory.catalog import load_runbook
-from runbook_factory.database import DatabaseError, as_text, normalized, send
+from runbook_factory.database import DatabaseError, as_text, execute, normalized, send
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import SETTINGS, stored_instance
 from runbook_factory.jobs import build_job
+from runbook_factory.recorder import Recorder
+from runbook_factory.step_events import DONE, step_metadata
+from tests.statements import noted
 from tests.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +89,21 @@ def test_a_run_writes_few_events_and_each_step_has_its_three(workshop: Workshop)
     assert DagsterEventType.RESOURCE_INIT_STARTED not in kinds
 
 
+def test_a_hook_hears_why_a_step_failed(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": "${1 / 0}"}}])
+    heard: list[str] = []
+
+    @failure_hook
+    def hear(context: HookContext) -> None:
+        heard.append(f"{context.op.name}: {context.op_exception}")
+
+    hooked = build_job(load_runbook(workshop.project, "rb-test")).with_hooks({hear})
+    monkeypatch.setattr(runs, "build_job", lambda runbook, **_: hooked)
+    workshop.live()
+    assert len(heard) == 1
+    assert heard[0].startswith("a: ") and "division by zero" in heard[0]
+
+
 def test_a_hook_has_the_resource_that_it_wants(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     simple(workshop)
     rung: list[str] = []
@@ -107,34 +134,81 @@ def test_dagster_marks_what_it_will_retry_where_it_is_set_to(workshop: Workshop,
     assert ("dagster/will_retry" in workshop.dagster_tags) is enabled
 
 
-def test_an_event_of_a_step_is_stored_as_its_log_record_would_be(
+def test_dagster_is_told_of_a_step_what_its_own_machinery_tells(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simple(workshop)
+    record = workshop.live()
+    ours = [event_of(entry) for entry in workshop.dagster_events if entry.step_key == "a"]
+
+    def compute(context: OpExecutionContext, inputs: object) -> Iterator[Output[None]]:
+        yield Output(None, DONE, metadata=step_metadata(record.steps[0]))
+
+    monkeypatch.setattr(jobs, "_never", compute)
+    with stored_instance(workshop.project) as instance:
+        job = build_job(load_runbook(workshop.project, "rb-test"))
+        run = job.execute_in_process(instance=instance)
+        entries = instance.all_logs(run.run_id)
+    kinds = {"STEP_START", "STEP_OUTPUT", "STEP_SUCCESS"}
+    stock = [event_of(entry) for entry in entries if event_of(entry)["dagster_event"] is not None]
+    assert ours == [each for each in stock if each["dagster_event"]["event_type_value"] in kinds]
+    assert len(ours) == 3
+
+
+def event_of(entry: EventLogEntry) -> dict[str, Any]:
+    """The event as it is stored, without what differs from run to run."""
+    stored = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9.]+ms", "...", serialize_value(entry))
+    stored = re.sub(r'("timestamp"|"pid"|"duration_ms"|"value"): [0-9.e-]+', r"\1: 0", stored)
+    found: dict[str, Any] = json.loads(stored)
+    return found
+
+
+def test_events_of_steps_are_stored_as_their_log_records_would_be(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simple(workshop)
 
-    def stored() -> list[tuple[object, ...]]:
+    def stored() -> list[dict[str, Any]]:
         workshop.live()
-        return [
-            (
-                entry.level,
-                entry.user_message,
-                entry.step_key,
-                entry.job_name,
-                told.event_type,
-                told.logging_tags,
-            )
-            for entry in workshop.dagster_events
-            if (told := entry.dagster_event)
-        ]
+        return [event_of(entry) for entry in workshop.dagster_events]
 
     ours = stored()
     monkeypatch.setattr(executor, "store_directly", lambda context: None)
-    assert without_run(ours) == without_run(stored())
+    assert ours == stored()
 
 
-def without_run(entries: list[tuple[object, ...]]) -> list[str]:
-    """Without what differs from run to run: its id, and how long things took."""
-    return [re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9.]+ms", "...", str(entry)) for entry in entries]
+def test_a_failed_step_is_told_with_its_reason_and_no_stack_of_ours(workshop: Workshop) -> None:
+    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": "${1 / 0}"}}])
+    workshop.live()
+    (failed,) = (
+        entry.dagster_event
+        for entry in workshop.dagster_events
+        if entry.dagster_event and entry.dagster_event.is_step_failure
+    )
+    told = failed.step_failure_data
+    assert told.user_failure_data and "division by zero" in str(told.user_failure_data.description)
+    assert told.user_failure_data.metadata["runbook/status"].value == "failed"
+    assert told.error and told.error.stack == [] and "division by zero" in told.error.message
+
+
+def test_what_nobody_foresaw_fails_its_step_and_is_told_with_its_stack(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simple(workshop)
+
+    def breaks(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError("nobody foresaw it")
+
+    monkeypatch.setattr(Recorder, "finish_step", breaks)
+    record = workshop.live()
+    assert record.status.value == "aborted"
+    (failed,) = (
+        entry.dagster_event
+        for entry in workshop.dagster_events
+        if entry.dagster_event and entry.dagster_event.is_step_failure
+    )
+    told = failed.step_failure_data
+    assert told.error and "nobody foresaw it" in told.error.message and told.error.stack
 
 
 def test_handlers_that_dagster_yaml_names_hear_of_the_events_of_steps(workshop: Workshop) -> None:
@@ -187,21 +261,30 @@ def test_one_run_is_found_by_its_id_in_every_way_that_dagster_asks(workshop: Wor
 
 
 def test_each_connection_prepares_a_statement_once(workshop: Workshop) -> None:
-    from sqlalchemy import event
-
     engine = database.engine(workshop.project)
-    statements: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split()[0]))
     statement = text("SELECT CAST(:number AS INTEGER) + 1")
-    with engine.connect() as connection:
-        assert send(connection, statement, {"number": 1}).scalar_one() == 2
-        assert send(connection, statement, {"number": 2}).scalar_one() == 3
-    with engine.connect() as connection:
-        assert send(connection, statement, {"number": 3}).scalar_one() == 4
-        connection.invalidate()
-    with engine.connect() as connection:
-        assert send(connection, statement, {"number": 4}).scalar_one() == 5
-    assert statements == ["PREPARE", "EXECUTE", "EXECUTE", "EXECUTE", "PREPARE", "EXECUTE"]
+    with noted(engine) as statements:
+        with engine.connect() as connection:
+            assert send(connection, statement, {"number": 1}).scalar_one() == 2
+            assert send(connection, statement, {"number": 2}).scalar_one() == 3
+        assert execute(engine, statement, {"number": 3}) == [(4,)]
+        with engine.connect() as connection:
+            connection.invalidate()
+        assert execute(engine, statement, {"number": 4}) == [(5,)]
+        with engine.connect() as connection:
+            assert send(connection, statement, {"number": 5}).scalar_one() == 6
+    sent = [each.split()[0] for each in statements if "runbook_" in each]
+    assert sent == ["PREPARE", "EXECUTE", "EXECUTE", "EXECUTE", "PREPARE", "EXECUTE", "EXECUTE"]
+
+
+def test_what_goes_wrong_with_a_statement_has_the_names_of_sqlalchemy(workshop: Workshop) -> None:
+    engine = database.engine(workshop.project)
+    with pytest.raises(DataError):
+        execute(engine, text("SELECT CAST(:word AS INTEGER)"), {"word": "x"})
+    with pytest.raises(OperationalError) as caught:
+        execute(engine, text("SELECT pg_terminate_backend(pg_backend_pid())"), {})
+    assert caught.value.connection_invalidated
+    assert execute(engine, text("SELECT 1"), {}) == [(1,)]
 
 
 def test_the_settings_of_a_project_without_a_file_are_those_of_dagster_yaml() -> None:
@@ -219,15 +302,13 @@ def test_a_missing_database_is_one_sentence(workshop: Workshop, monkeypatch: pyt
 
 
 def test_the_events_of_a_moment_are_stored_in_one_statement(workshop: Workshop) -> None:
-    from sqlalchemy import event
-
     simple(workshop)
-    statements: list[str] = []
-    with stored_instance(workshop.project) as instance:
-        storage = instance._event_storage._engine  # type: ignore[attr-defined]
+    with (
+        stored_instance(workshop.project) as instance,
+        noted(instance.event_log_storage._engine) as statements,  # type: ignore[attr-defined]
+    ):
         job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
         run = instance.create_run_for_job(job)
-        event.listen(storage, "before_cursor_execute", lambda *args: statements.append(args[2]))
         for word in ("one", "two", "three"):
             instance.report_engine_event(word, run)
         stored = instance.all_logs(run.run_id)
@@ -238,8 +319,6 @@ def test_the_events_of_a_moment_are_stored_in_one_statement(workshop: Workshop) 
 
 def test_events_that_wait_are_stored_without_being_asked_for(workshop: Workshop) -> None:
     import time
-
-    from sqlalchemy import text
 
     simple(workshop)
     with stored_instance(workshop.project) as instance:
@@ -257,8 +336,6 @@ def test_events_that_wait_are_stored_without_being_asked_for(workshop: Workshop)
 def test_what_could_not_be_stored_is_stored_with_the_next(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlalchemy.exc import OperationalError
-
     from runbook_factory import recorder
 
     simple(workshop)
@@ -269,7 +346,7 @@ def test_what_could_not_be_stored_is_stored_with_the_next(
         storage = instance._event_storage
         with monkeypatch.context() as away:
 
-            def refuse(rows: object) -> None:
+            def refuse(rows: object, run: object) -> None:
                 raise OperationalError("INSERT", None, Exception("the database is away"))
 
             away.setattr(storage, "_write", refuse)

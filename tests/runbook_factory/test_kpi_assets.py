@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, EventLogEntry
-from sqlalchemy import Engine, event
 
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import stored_instance
 from runbook_factory.kpi_assets import report_kpis
 from tests.scripted import Says, Script, Server
+from tests.statements import noted
 from tests.workshop import Workshop
 
 
@@ -137,19 +137,14 @@ def test_an_execution_is_not_worse_because_its_figures_are_not_stored(
 def test_a_point_costs_few_statements(workshop: Workshop) -> None:
     key = measured(workshop)
     record = workshop.live(runbook_id(key))
-    statements: list[str] = []
     with stored_instance(workshop.project) as instance:
+        storage: Any = instance.event_log_storage
         report_kpis(instance, record, job=key.path[1])
-
-        @event.listens_for(Engine, "before_cursor_execute")
-        def note(*told: Any) -> None:
-            statements.append(told[2])
-
-        try:
+        storage.flush()
+        with noted(storage._engine) as statements:
             report_kpis(instance, record, job=key.path[1])
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
-    assert len(statements) <= 3, statements
+            storage.flush()
+    assert len(statements) == 1, statements
 
 
 def test_the_catalog_says_what_the_figures_are_of_and_why_they_may_be_made(workshop: Workshop) -> None:
