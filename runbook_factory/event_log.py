@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from dagster import DagsterEvent, DagsterInstance, EventLogEntry
-from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
+from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.log_manager import DagsterLogHandler, DagsterLogManager
 from dagster._core.utils import coerce_valid_log_level
 
@@ -47,7 +47,7 @@ class EventLog(DagsterLogManager):
         return EventLog(self._instance, self, self._dagster_handler.with_tags(**new_tags))
 
 
-def store_directly(context: PlanOrchestrationContext | PlanExecutionContext) -> None:
+def store_directly(context: PlanOrchestrationContext) -> None:
     """Has the events of a run stored directly, unless `dagster.yaml` names other handlers."""
     handler = context.log._dagster_handler
     if len(handler._handlers) == 1:  # the storage's

@@ -16,9 +16,7 @@ from typing import Any
 from dagster import DagsterEvent, Executor, ExecutorDefinition, MetadataValue
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
-from dagster._core.execution.api import ExecuteRunWithPlanIterable
-from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
-from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
@@ -33,7 +31,7 @@ from runbook_factory.execution import Aborted, Execution, aborts
 from runbook_factory.kpi_assets import report_kpis
 from runbook_factory.opening import open_execution
 from runbook_factory.step_events import StepEvents, step_metadata
-from runbook_factory.step_resources import open_resources
+from runbook_factory.step_hooks import Hooks, open_hooks
 
 MAX_PARALLEL_STEPS = 16
 TICK_SECONDS = 0.1  # how soon an interrupt is seen while no step has anything to say
@@ -69,44 +67,23 @@ class ThreadExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         """Dagster's events, as they happen; all of them are stored, whether it tells them or not."""
-        yield from iter(
-            ExecuteRunWithPlanIterable(
-                execution_plan=plan_context.execution_plan,
-                iterator=self._recorded,
-                execution_context_manager=PlanExecutionContextManager(
-                    job=plan_context.job,
-                    retry_mode=plan_context.retry_mode,
-                    execution_plan=plan_context.execution_plan,
-                    run_config=plan_context.run_config,
-                    dagster_run=plan_context.dagster_run,
-                    instance=plan_context.instance,
-                    raise_on_error=plan_context.raise_on_error,
-                    output_capture=plan_context.output_capture,
-                    scoped_resources_builder_cm=open_resources,
-                ),
-            )
-        )
-
-    def _recorded(
-        self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
-    ) -> Iterator[DagsterEvent]:
-        context = job_context
-        store_directly(context)
-        execution = open_execution(self._runbook, context.dagster_run)
-        try:
-            _check_assumptions(context, execution)
-            yield _assumptions_event(context, execution)
-            with execution_plan.start(
-                retry_mode=context.retry_mode, max_concurrent=MAX_PARALLEL_STEPS
-            ) as active:
-                yield from _Steps(context, active, execution, self.is_quiet).run()
-        except BaseException as error:
-            _settle(context, execution, reason=_reason(error))
-            raise
-        _settle(context, execution)
+        store_directly(plan_context)
+        with open_hooks(plan_context) as hooks:
+            execution = open_execution(self._runbook, plan_context.dagster_run)
+            try:
+                _check_assumptions(plan_context, execution)
+                yield _assumptions_event(plan_context, execution)
+                with execution_plan.start(
+                    retry_mode=plan_context.retry_mode, max_concurrent=MAX_PARALLEL_STEPS
+                ) as active:
+                    yield from _Steps(plan_context, active, execution, hooks, self.is_quiet).run()
+            except BaseException as error:
+                _settle(plan_context, execution, reason=_reason(error))
+                raise
+            _settle(plan_context, execution)
 
 
-def _check_assumptions(context: PlanExecutionContext, execution: Execution) -> None:
+def _check_assumptions(context: PlanOrchestrationContext, execution: Execution) -> None:
     """Looks at the assumptions; where the world is asked, not in this thread, which hears of interrupts."""
     if not execution.runbook.probes:
         execution.check_assumptions()
@@ -132,7 +109,7 @@ def _check_assumptions(context: PlanExecutionContext, execution: Execution) -> N
     checked.result()
 
 
-def _say_canceling(context: PlanExecutionContext) -> None:
+def _say_canceling(context: PlanOrchestrationContext) -> None:
     run = context.instance.get_run_by_id(context.run_id)
     if run is not None and run.status is not DagsterRunStatus.CANCELING:
         context.instance.report_run_canceling(run, message="Interrupted.")
@@ -148,7 +125,7 @@ def _reason(error: BaseException) -> str:
             return f"{type(error).__name__}: {error}"
 
 
-def _settle(context: PlanExecutionContext, execution: Execution, *, reason: str = "") -> None:
+def _settle(context: PlanOrchestrationContext, execution: Execution, *, reason: str = "") -> None:
     """Writes the verdict; a missed KPI fails the Dagster run although every step is green."""
     record = execution.finish(reason=reason)
     tags = {}
@@ -163,7 +140,7 @@ def _settle(context: PlanExecutionContext, execution: Execution, *, reason: str 
         raise RunbookFailed(record.reason)
 
 
-def _assumptions_event(context: PlanExecutionContext, execution: Execution) -> DagsterEvent:
+def _assumptions_event(context: PlanOrchestrationContext, execution: Execution) -> DagsterEvent:
     lines = [f"- **{item.id}**: met ({item.how})" for item in execution.assumptions]
     return DagsterEvent.engine_event(
         context,
@@ -188,9 +165,10 @@ class _Said:
 class _Steps:
     """The loop over the steps of one run."""
 
-    context: PlanExecutionContext
+    context: PlanOrchestrationContext
     active: ActiveExecution
     execution: Execution
+    hooks: Hooks
     is_quiet: bool
     # What worker threads say: the start, and at the end the other events and what broke the step, if it did.
     said: "queue.Queue[_Said]" = field(default_factory=queue.Queue)
@@ -261,7 +239,7 @@ class _Steps:
             return [dagster.broke()]
         metadata = step_metadata(record)
         events = self._ended(dagster, record, metadata)
-        return [*events, *dagster.called_hooks(events, metadata)]
+        return [*events, *self.hooks.call(dagster.step, events, metadata)]
 
     def _ended(
         self, dagster: StepEvents, record: StepRecord, metadata: Mapping[str, Any]

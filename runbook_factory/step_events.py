@@ -11,10 +11,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterEvent, Failure, MetadataValue
+from dagster import DagsterEvent, MetadataValue
 from dagster._core.definitions.metadata import normalize_metadata
-from dagster._core.execution.context.system import PlanExecutionContext
-from dagster._core.execution.plan.execute_plan import _trigger_hook
+from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.objects import (
     ErrorSource,
     StepFailureData,
@@ -36,13 +35,12 @@ DONE = "done"  # the output by which steps are ordered
 class StepEvents:
     """Tells Dagster of one attempt of a step; each event is stored as it is made."""
 
-    def __init__(self, plan: PlanExecutionContext, step: ExecutionStep, *, attempt: int) -> None:
-        self._plan = plan
+    def __init__(self, plan: PlanOrchestrationContext, step: ExecutionStep, *, attempt: int) -> None:
         self._context: Any = self  # of the step, for Dagster
         self._attempt = attempt
         self._began = time.perf_counter()
         self.step = step  # this and the next four are what Dagster asks the context of a step for
-        self.op = plan.job_def.get_node(step.node_handle)
+        self.op = plan.job.get_definition().get_node(step.node_handle)
         self.job_name = plan.job_name
         self.log = plan.log.with_tags(**step.logging_tags)
         self.event_tags = {
@@ -85,20 +83,6 @@ class StepEvents:
         error = serializable_error_info_from_exc_info(sys.exc_info())
         failure = StepFailureData(error, None, ErrorSource.UNEXPECTED_ERROR)  # type: ignore[no-untyped-call]
         return DagsterEvent.step_failure_event(self._context, failure)
-
-    def called_hooks(self, events: list[DagsterEvent], metadata: Mapping[str, Any]) -> list[DagsterEvent]:
-        """What came of the hooks that somebody has added to the job; they see the step's events."""
-        if not self._plan.job_def.get_all_hooks_for_handle(self.step.node_handle):
-            return []
-        step: Any = self._plan.for_step(self.step, self._plan.execution_plan.known_state)
-        for event in events:
-            if event.is_step_failure:
-                step.capture_step_exception(Failure(event.step_failure_data.error_display_string))
-            elif event.is_successful_output:
-                done = StepOutputHandle(self.step.key, DONE)
-                step.step_output_capture[done] = None
-                step.step_output_metadata_capture[done] = metadata
-        return [*_trigger_hook(step, events)]
 
 
 def step_metadata(record: StepRecord) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def test_the_execution_of_a_killed_process_is_a_failure_and_its_step_unknown(
     with hanging(workshop) as process:
         alive = list_executions(engine, runbook_id="rb-hangs")[0]
         assert alive.status is Status.RUNNING  # its process holds the lease
+        while not get_execution(engine, alive.id).steps:  # one that reads is noted after a moment
+            pass
         process.kill()
         process.wait()
     while True:  # until the server has noticed that the connection is gone
