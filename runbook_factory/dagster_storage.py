@@ -29,6 +29,7 @@ from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, Po
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from runbook_factory.database import as_text, database_url, engine, execute, send
+from runbook_factory.event_json import event_json
 from runbook_factory.project import find_project
 from runbook_factory.recorder import patiently
 
@@ -141,6 +142,20 @@ class BufferedEventLog(PostgresEventLogStorage):
         That is to mark those that it will retry, where it is set to.
         """
         return not self._instance.run_retries_enabled
+
+    def _event_to_row(self, event: EventLogEntry) -> dict[str, Any]:
+        """The columns of the event, as the stock class fills them."""
+        told, kind = event.dagster_event, event.dagster_event_type
+        about = told if kind in ASSET_EVENTS or kind in ASSET_CHECK_EVENTS else None
+        return {
+            "run_id": event.run_id,
+            "event": event_json(event),
+            "dagster_event_type": told.event_type_value if told else None,
+            "timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "step_key": told.step_key if told else event.step_key,
+            "asset_key": about.asset_key.to_string() if about and about.asset_key else None,
+            "partition": about.partition or None if about else None,
+        }
 
     def _is_plain(self, event: EventLogEntry) -> bool:
         """Whether there is no more to do for the asset than to note its last event."""

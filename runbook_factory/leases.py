@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from runbook_factory.audit.lost import note_lost
 from runbook_factory.database import send
+from runbook_factory.recorder import ENDS
 
 LOST = "the process that ran it was lost"
 
@@ -29,7 +30,7 @@ _LOST = text(
 # A new fence shuts out a process that comes back: what it writes then changes nothing. The status is
 # asked once more: by now another process may have settled it, or its own may have ended it.
 _SETTLE = text(
-    """
+    f"""
     WITH settled AS (
         UPDATE runbook.runbook_executions SET
             status = 'failure', completed_at = clock_timestamp(),
@@ -40,8 +41,8 @@ _SETTLE = text(
         UPDATE runbook.runbook_step_logs SET status = 'unknown', fence = -1
         WHERE execution_id IN (SELECT id FROM settled) AND status = 'running'
     )
-    SELECT id FROM settled
-    """
+    SELECT id, pg_notify('{ENDS}', id::text) FROM settled
+    """  # noqa: S608 - of pieces that stand here
 )
 
 _ARE_LOST = text(

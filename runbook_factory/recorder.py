@@ -127,6 +127,8 @@ _FINISH = text(
     """  # noqa: S608 - of pieces that stand here
 )
 
+TELL_END = text(f"SELECT pg_notify('{ENDS}', :id)")  # to whoever waits for one that has no record
+
 
 class AlreadyBegun(Exception):
     """Another process has begun the execution: what it does must not be done twice."""

@@ -24,9 +24,10 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from runbook_factory import schema
 from runbook_factory.dagster_storage import BufferedEventLog
-from runbook_factory.database import engine
+from runbook_factory.database import engine, execute
 from runbook_factory.execution_log import status_of
 from runbook_factory.project import find_project
+from runbook_factory.recorder import TELL_END
 from runbook_factory.schedules import LINE_TAG
 
 NEVER_BEGAN = "it was cancelled before it began"
@@ -83,10 +84,16 @@ def cancel(instance: DagsterInstance, run_id: str) -> bool:
     return bool(queue.abort(job))
 
 
-def end_unbegun(instance: DagsterInstance, run: DagsterRun) -> None:
-    """Ends a run as cancelled that no process has begun, and none will."""
-    instance.add_run_tags(run.run_id, {"runbook/status": "aborted", "runbook/reason": NEVER_BEGAN})
-    instance.report_run_canceled(run)
+def end_unbegun(instance: DagsterInstance, run: DagsterRun, *, failure: str = "") -> None:
+    """Ends a run that no process has begun, and none will: as failed for a reason, else as cancelled."""
+    status, reason = ("failure", failure) if failure else ("aborted", NEVER_BEGAN)
+    tags = {"runbook/status": status, "runbook/reason": reason[:400]}
+    instance.add_run_tags(run.run_id, tags)
+    if failure:
+        instance.report_run_failed(run, message=failure)
+    else:
+        instance.report_run_canceled(run)
+    execute(engine(find_project()), TELL_END, {"id": run.run_id})
 
 
 def _queue() -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,7 +16,8 @@ from sqlalchemy import Engine
 from runbook_factory.recorder import ENDS, STEPS
 
 RETRY_SECONDS = 1.0
-ANYWAY_SECONDS = 2.0  # how often somebody who waits looks without being told: a run may die silently
+ANYWAY_SECONDS = 5.0  # how often somebody who waits looks without being told: a notice may be lost
+REMEMBERED = 1_000  # ends that were told before anybody waited for them
 
 
 class Progress:
@@ -24,7 +26,8 @@ class Progress:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event, bool]]] = {}
-        self._lock = threading.Lock()
+        self._ended: deque[str] = deque(maxlen=REMEMBERED)
+        self._lock = threading.Lock()  # of the two
         self._bell, self._cord = socket.socketpair()  # wakes the thread that listens
         self._cord.setblocking(False)
         self._stopped = threading.Event()
@@ -40,19 +43,25 @@ class Progress:
         self._ring()
         self._thread.join(timeout=5)
 
-    async def changes(self, execution_id: str, *, ends: bool = False) -> AsyncIterator[None]:
+    async def changes(
+        self, execution_id: str, *, ends: bool = False, is_new: bool = False
+    ) -> AsyncIterator[None]:
         """A sign at once, and then whenever something may have happened to the execution; with `ends`,
-        when it may have ended.
+        when it may have ended. Of one that `is_new`, only when something has.
         """
         with self._told(execution_id, ends) as event:
-            while True:
+            with self._lock:
+                looks = not is_new or execution_id in self._ended
+            if looks:
                 yield
+            while True:
                 try:
                     async with asyncio.timeout(ANYWAY_SECONDS):
                         await event.wait()
                 except TimeoutError:
                     pass
                 event.clear()
+                yield
 
     @contextmanager
     def _told(self, execution_id: str, ends: bool) -> Iterator[asyncio.Event]:
@@ -109,6 +118,8 @@ class Progress:
 
     def _tell(self, execution_id: str, *, ended: bool) -> None:
         with self._lock:
+            if ended:
+                self._ended.append(execution_id)
             waiters = list(self._waiting.get(execution_id, ()))
         for loop, event, ends in waiters:
             if ended or not ends:

@@ -148,7 +148,9 @@ class _Api:
                 )
 
         execution_id = await run_in_threadpool(start)
-        return await self._ended(request, execution_id, identity, body)
+        # Under a key it may be one that has ended long ago.
+        is_new = "idempotency-key" not in request.headers
+        return await self._ended(request, execution_id, identity, body, is_new=is_new)
 
     async def replay(self, request: Request) -> Response:
         body = await _body(request, Replay)
@@ -160,10 +162,16 @@ class _Api:
             live=body.live,
             allow_writes=body.allow_writes,
         )
-        return await self._ended(request, replay_id, identity, body)
+        return await self._ended(request, replay_id, identity, body, is_new=True)
 
     async def _ended(
-        self, request: Request, execution_id: str, identity: Identity, body: Execute | Replay
+        self,
+        request: Request,
+        execution_id: str,
+        identity: Identity,
+        body: Execute | Replay,
+        *,
+        is_new: bool,
     ) -> Response:
         """The execution at its end; where that is not waited for, or takes too long, 202 and its id."""
         wait = body.wait and request.query_params.get("wait") != "false"
@@ -171,7 +179,8 @@ class _Api:
         if wait:
             try:
                 async with asyncio.timeout(body.wait_seconds):
-                    async for _ in self._service.progress.changes(execution_id, ends=True):
+                    changes = self._service.progress.changes(execution_id, ends=True, is_new=is_new)
+                    async for _ in changes:
                         found = await run_in_threadpool(self._service.ended, execution_id, identity)
                         if found is not None:
                             return JSONResponse(found)

@@ -97,17 +97,16 @@ def _execute(jobs: WarmJobs, instance: DagsterInstance, run_id: str) -> None:
         # Whatever it stands at: the record says that no process has begun it.
         execute_stored(job, _as_now(run, job, instance).with_status(DagsterRunStatus.STARTING), instance)
     except Unrunnable as error:
-        _fail(instance, run, error.message)
+        end_unbegun(instance, run, failure=error.message)
     except DagsterInvalidConfigError as error:
         told = "; ".join(each.message for each in error.errors)
-        _fail(
-            instance, run, f"the run does not fit the runbook {run.tags['runbook/id']} as it is now: {told}"
-        )
+        misfit = f"the run does not fit the runbook {run.tags['runbook/id']} as it is now: {told}"
+        end_unbegun(instance, run, failure=misfit)
     except DagsterExecutionInterruptedError:  # raised by Dagster only where it makes ready for the run
         if _begun(jobs, run_id):
             raise
     except Exception as error:
-        _fail(instance, run, f"{type(error).__name__}: {first_line(error)}")
+        end_unbegun(instance, run, failure=f"{type(error).__name__}: {first_line(error)}")
 
 
 def _as_now(run: DagsterRun, job: WarmJob, instance: DagsterInstance) -> DagsterRun:
@@ -123,11 +122,6 @@ def _as_now(run: DagsterRun, job: WarmJob, instance: DagsterInstance) -> Dagster
 
 def _begun(jobs: WarmJobs, run_id: str) -> bool:
     return status_of(engine(jobs.project), run_id) is not None
-
-
-def _fail(instance: DagsterInstance, run: DagsterRun, reason: str) -> None:
-    instance.add_run_tags(run.run_id, {"runbook/status": "failure", "runbook/reason": reason[:400]})
-    instance.report_run_failed(run, message=reason)
 
 
 def _replay(jobs: WarmJobs, instance: DagsterInstance, asked: dict[str, Any]) -> None:

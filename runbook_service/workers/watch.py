@@ -106,8 +106,7 @@ class Watch:
         if run is not None and run.status is DagsterRunStatus.CANCELING:
             end_unbegun(self._instance, run)
         elif run is not None and not run.is_finished and job.attempts + 1 >= MOST_ATTEMPTS:
-            self._instance.add_run_tags(run_id, {"runbook/status": "failure", "runbook/reason": NEVER_BEGAN})
-            self._instance.report_run_failed(run, message=f"The execution did not begin: {NEVER_BEGAN}.")
+            end_unbegun(self._instance, run, failure=NEVER_BEGAN)
         elif job.attempts + 1 < MOST_ATTEMPTS and (run is None or not run.is_finished):
             self._queue.put_back(job.id)
         return True

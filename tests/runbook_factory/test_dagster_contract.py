@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from dagster import (
+    AssetKey,
     DagsterEventType,
+    DagsterInstance,
     DagsterRunStatus,
     EventLogEntry,
     HookContext,
@@ -22,7 +24,7 @@ from dagster import (
     success_hook,
 )
 from dagster._serdes import serialize_value
-from dagster_postgres import PostgresRunStorage
+from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 from dagster_shared.record import copy
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
@@ -31,6 +33,7 @@ from runbook_factory import dagster_storage, database, executor, jobs, runs
 from runbook_factory.catalog import load_runbook
 from runbook_factory.database import DatabaseError, as_text, execute, normalized, send
 from runbook_factory.definitions import build_definitions
+from runbook_factory.event_json import event_json
 from runbook_factory.instance import SETTINGS, stored_instance
 from runbook_factory.jobs import build_job
 from runbook_factory.recorder import Recorder
@@ -161,6 +164,52 @@ def event_of(entry: EventLogEntry) -> dict[str, Any]:
     stored = re.sub(r'("timestamp"|"pid"|"duration_ms"|"value"): [0-9.e-]+', r"\1: 0", stored)
     found: dict[str, Any] = json.loads(stored)
     return found
+
+
+def test_events_are_stored_as_dagster_serializes_them(workshop: Workshop) -> None:
+    steps = [
+        {"id": "a", "type": "wait", "inputs": {"seconds": 0}, "summary": "fünf"},
+        {"id": "b", "type": "wait", "inputs": {"seconds": "${1 / 0}"}, "depends_on": ["a"]},
+    ]
+    workshop.runbook(steps)
+    workshop.live()
+    with stored_instance(workshop.project) as instance:
+        storage: Any = instance.event_log_storage
+        known = [*workshop.dagster_events, *figures(instance)]
+        for entry in [*known, known[0]._replace(dagster_event=None, user_message="said by a step")]:
+            assert event_json(entry) == serialize_value(entry)
+            assert storage._event_to_row(entry) == PostgresEventLogStorage._event_to_row(storage, entry)
+    kinds = {entry.dagster_event.event_type_value for entry in known if entry.dagster_event}
+    assert kinds >= {"PIPELINE_START", "STEP_OUTPUT", "STEP_FAILURE", "PIPELINE_FAILURE", "ENGINE_EVENT"}
+
+
+def figures(instance: DagsterInstance) -> list[EventLogEntry]:
+    """The figures of the last execution in Dagster's catalog."""
+    key = AssetKey(["runbooks", "rb_test", "kpis"])
+    record = instance.get_latest_materialization_event(key)
+    assert record is not None
+    return [record]
+
+
+def test_an_asset_has_its_last_event_as_the_stock_class_notes_it(workshop: Workshop) -> None:
+    simple(workshop)
+    workshop.live()
+    last = workshop.live()
+    with stored_instance(workshop.project) as instance:
+        storage: Any = instance.event_log_storage
+        (record,) = instance.get_asset_records([AssetKey(["runbooks", "rb_test", "kpis"])])
+        found = record.asset_entry.last_materialization_record
+        assert found is not None
+        values = storage._get_asset_entry_values(found.event_log_entry, found.storage_id, True)
+        row = text(
+            "SELECT last_materialization, last_run_id, last_materialization_timestamp AS at FROM asset_keys"
+        )
+        with storage._engine.connect() as connection:
+            (stored,) = connection.execute(row).mappings().all()
+    assert found.asset_materialization and last.short_name in str(found.asset_materialization.description)
+    assert stored["last_materialization"] == values["last_materialization"]
+    assert stored["last_run_id"] == values["last_run_id"]
+    assert stored["at"].replace(tzinfo=UTC) == values["last_materialization_timestamp"]
 
 
 def test_events_of_steps_are_stored_as_their_log_records_would_be(
