@@ -28,7 +28,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from runbook_factory.database import as_text, database_url, engine, execute, send
+from runbook_factory.database import as_text, database_url, engine, execute
 from runbook_factory.event_json import event_json
 from runbook_factory.project import find_project
 from runbook_factory.recorder import patiently
@@ -68,12 +68,8 @@ _STORE_AND_TELL = sqlalchemy.text(
     """  # noqa: S608 - of pieces that stand here
 )
 
-_RUN = sqlalchemy.text(
-    """
-    SELECT id, run_body, status, create_timestamp, update_timestamp, start_time, end_time
-    FROM runs WHERE run_id = :id
-    """
-)
+_RUN_COLUMNS = ("id", "run_body", "status", "create_timestamp", "update_timestamp", "start_time", "end_time")
+_RUN = sqlalchemy.text(f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs WHERE run_id = :id")  # noqa: S608
 
 _ADD_RUN = sqlalchemy.text(
     """
@@ -253,8 +249,8 @@ class KnownRunStorage(PostgresRunStorage):
         """The rows of a query."""
         if not isinstance(query, _RunById):
             return super().fetchall(query)
-        with self.connect() as connection:
-            return send(connection, _RUN, {"id": query.run_id}).mappings().all()
+        found = execute(self._engine, _RUN, {"id": query.run_id})
+        return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in found]
 
     def _core_add_run(self, col_values: dict[str, Any], tags: Mapping[str, str]) -> None:
         values = {"backfill_id": None, **col_values, "keys": list(tags), "values": list(tags.values())}

@@ -7,8 +7,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# More than the default 100: each worker slot holds two connections, the web server up to forty.
-MAX_CONNECTIONS = 300
+# More connections than the default 100: each worker slot holds two, the web server up to forty. Single
+# pages are what executions read, and to have other processes read them costs more than to do so.
+SETTINGS = """
+# runbook settings
+max_connections = 300
+jit = off
+shared_buffers = 256MB
+io_method = sync
+"""
 
 
 def start(state: Path) -> str:
@@ -68,9 +75,8 @@ def _server(state: Path) -> Any:
             super().ensure_pgdata_inited()
             settings = self.pgdata / "postgresql.conf"
             text = settings.read_text(encoding="utf-8")
-            if "runbook settings" not in text:
-                ours = f"\n# runbook settings\nmax_connections = {MAX_CONNECTIONS}\njit = off\n"
-                settings.write_text(text + ours, encoding="utf-8")
+            if SETTINGS not in text:  # the last of two lines about one thing counts
+                settings.write_text(text + SETTINGS, encoding="utf-8")
 
     folder = state / "pg"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

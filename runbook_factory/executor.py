@@ -263,7 +263,8 @@ class _Steps:
             failed = event.is_step_failure
             if failed or not self.is_quiet:
                 yield event
-            self.active.handle_event(event)
+            if not event.is_step_start:  # of which it has nothing to note
+                self.active.handle_event(event)
             if failed:
                 self.failed = self.failed or said.key
         if said.ended:
