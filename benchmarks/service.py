@@ -73,6 +73,8 @@ def _part(pid: int, above: str) -> str:
     said = command(pid)
     if above == "daemon" or "dagster._daemon" in said:
         return "daemon"
+    if above == "studio" or "runbook_service.workers.studio" in said:  # with its driver and its browser
+        return "studio"
     if "runbook_service.workers.template" in said:  # a slot is forked from it, and so says the same
         return "template" if above == "queue" else "slots"
     return "queue" if "runbook_service.workers" in said else "code server"

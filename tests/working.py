@@ -68,7 +68,7 @@ def until(is_so: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 @dataclass
 class Host:
-    """A worker's process, and those below it: the template, and its slots."""
+    """A worker's process, and those below it: the template, its slots, and the studio, if there is one."""
 
     process: "subprocess.Popen[str]"
     said: Path
@@ -79,14 +79,18 @@ class Host:
 
     def templates(self) -> list[int]:
         """One, but for moments in which it is replaced."""
-        return children_of(self.pid)
+        return [pid for pid in children_of(self.pid) if pid not in self.studios()]
+
+    def studios(self) -> list[int]:
+        """One, while pictures are wanted."""
+        return [pid for pid in children_of(self.pid) if "workers.studio" in command_of(pid)]
 
     def template(self) -> int:
         (pid,) = until(lambda: found if len(found := self.templates()) == 1 else None)
         return int(pid)
 
     def slots(self) -> list[int]:
-        return [pid for each in children_of(self.pid) for pid in children_of(each)]
+        return [pid for each in self.templates() for pid in children_of(each)]
 
     def all(self) -> list[int]:
         return [self.pid, *children_of(self.pid), *self.slots()]
@@ -107,6 +111,19 @@ def children_of(pid: int) -> list[int]:
         with suppress(OSError):
             found += [int(each) for each in task.read_text().split()]
     return sorted(found)
+
+
+def family_of(pid: int) -> list[int]:
+    """The process and all below it."""
+    return [pid, *(each for child in children_of(pid) for each in family_of(child))]
+
+
+def command_of(pid: int) -> str:
+    """What it was started as; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 def is_gone(pid: int) -> bool:

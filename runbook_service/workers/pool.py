@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 from collections import deque
 from typing import Any
 
@@ -25,11 +26,15 @@ class NoSlot(Exception):
 
 
 class Pool:
-    """So many slots, each forked when it is first needed or when the one before it has ended."""
+    """So many slots, each forked when it is first needed or when the one before it has ended.
 
-    def __init__(self, project: Project, size: int) -> None:
+    They ask for pictures at `door`; without one, each takes its own.
+    """
+
+    def __init__(self, project: Project, size: int, *, door: socket.socket | None = None) -> None:
         self._project = project
         self.size = size
+        self._door = door
         self._idle: deque[Slot] = deque()
         self._free = asyncio.Semaphore(size)
         self._template: Template | None = None
@@ -138,7 +143,7 @@ class Pool:
         """The template of now; a new one when it is still `old`."""
         async with self._renewing:
             if self._template is old or self._template is None:
-                self._template = await Template.start(self._project)
+                self._template = await Template.start(self._project, door=self._door)
                 self._templates.add(self._template)
                 while self._idle:
                     self._forget(self._idle.pop())

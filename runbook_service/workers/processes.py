@@ -98,19 +98,21 @@ class Template:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
-    async def start(cls, project: Project) -> "Template":
-        """One that has loaded everything; raises `TemplateLost`."""
+    async def start(cls, project: Project, *, door: socket.socket | None = None) -> "Template":
+        """One that has loaded everything; its slots ask for pictures at `door`. Raises `TemplateLost`."""
         ours, theirs = socket.socketpair()
+        handed = [theirs.fileno(), *([door.fileno()] if door is not None else [])]
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [
                     *(sys.executable, "-m", "runbook_service.workers.template"),
                     *(str(theirs.fileno()), str(os.getpid())),
+                    str(door.fileno() if door is not None else -1),
                 ],
                 cwd=project.root,
                 env={**os.environ, VARIABLE: str(project.root)},
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=handed,
                 start_new_session=True,  # Ctrl-C is for the worker, which lets its runs end
             )
         ours.setblocking(False)

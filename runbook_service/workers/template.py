@@ -1,4 +1,4 @@
-"""`python -m runbook_service.workers.template FD PARENT`: the process that slots are forked from.
+"""`python -m runbook_service.workers.template FD PARENT DOOR`: the process that slots are forked from.
 
 It has imported all that a run needs and loaded every runbook, and holds no connection, thread or loop,
 so that a fork of it is safe, starts in milliseconds and shares its memory.
@@ -16,6 +16,7 @@ from runbook_factory.project import find_project
 from runbook_service.process import die_with
 from runbook_service.workers import slot
 from runbook_service.workers.warm_jobs import WarmJobs
+from step_ops.drivers.studio_door import use_door
 
 READY = struct.pack("i", 0)
 
@@ -35,13 +36,19 @@ _OF_AN_INSTANCE = (
 )
 
 
-def main(fd: int, parent: int) -> None:
-    """Forks a slot for each socket that comes in, and answers with its process id."""
+def main(fd: int, parent: int, door: int) -> None:
+    """Forks a slot for each socket that comes in, and answers with its process id.
+
+    Slots ask for pictures at the socket `door`, or take them themselves where that is -1.
+    """
     die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):  # it is the worker who says when to stop
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended slots leave nothing behind
     control = socket.socket(fileno=fd)
+    if door >= 0:
+        os.set_inheritable(door, False)  # by a fork still
+        use_door(socket.socket(fileno=door))
     for name in _OF_AN_INSTANCE:
         import_module(name)
     jobs = WarmJobs.of(find_project())
@@ -78,4 +85,4 @@ def _become_slot(control: socket.socket, fd: int, parent: int, jobs: WarmJobs) -
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

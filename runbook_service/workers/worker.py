@@ -22,6 +22,7 @@ from runbook_factory.instance import stored_instance
 from runbook_factory.opening import make_ready
 from runbook_factory.project import Project
 from runbook_service.run_queue import EXECUTE, QUEUE, REPLAY, STALLED_SECONDS, Job
+from runbook_service.workers.door import Door
 from runbook_service.workers.pool import NoSlot, Pool
 from runbook_service.workers.processes import SlotLost, TemplateLost
 from runbook_service.workers.slot import CONNECTIONS
@@ -90,7 +91,8 @@ class _Taken:
 class _Worker:
     def __init__(self, project: Project, slots: int, watch: Watch) -> None:
         self._project, self._watch = project, watch
-        self._pool = Pool(project, slots)
+        self._door = Door(project)
+        self._pool = Pool(project, slots, door=self._door.outside)
         self._stopping = asyncio.Event()
         self._taken: dict[int, _Taken] = {}
 
@@ -99,6 +101,7 @@ class _Worker:
         loop.set_exception_handler(_unheard)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        attending = asyncio.ensure_future(self._door.attend())
         try:
             await self._pool.start()
             self._watch.start(self._pool)
@@ -107,6 +110,9 @@ class _Worker:
                 await self._take_runs()
         finally:
             self._pool.close()
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
+            self._door.close()
 
     async def _take_runs(self) -> None:
         """Takes runs until it is told to stop, or the database goes away."""

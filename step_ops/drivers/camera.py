@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,9 @@ from step_ops.errors import ErrorType, StepError, shortened
 from step_ops.exchanges import Box, PageRequest, PageShot
 
 GRACE = 5.0  # seconds that a shot already under way gets after the timeout
+
+Accept = Callable[[PageShot], Awaitable[bool]]
+"""Says whether a first picture is taken as it is."""
 
 _RECTANGLES = """all => all.map(e => e.getBoundingClientRect())
     .map(area => [area.left, area.top, area.right, area.bottom])"""
@@ -32,10 +35,10 @@ class Camera:
     fingerprint: Mapping[str, str]
     left: Callable[[], float]
 
-    async def take(self, accept: Callable[[PageShot], bool]) -> PageShot:
+    async def take(self, accept: Accept) -> PageShot:
         """The first shot if it is accepted, else the second of two that agree outside the masks."""
         shot = await self._shoot()
-        if accept(shot):
+        if await accept(shot):
             return shot
         wait = 0.1
         while True:

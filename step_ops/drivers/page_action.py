@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from step_ops.errors import ErrorType, StepError
+from step_ops.exchanges import PageRequest
 from step_ops.secrets import Secret
 
 
@@ -17,8 +18,12 @@ class PageAction:
     value: Any = None
 
 
-def parse_action(number: int, action: Mapping[str, Any]) -> PageAction:
-    """The action; raises `StepError` of type `config` that counts it from 1."""
+def parse_actions(request: PageRequest) -> list[PageAction]:
+    """Its actions; raises `StepError` of type `config` for one that no page knows."""
+    return [_parse(number, action) for number, action in enumerate(request.actions, 1)]
+
+
+def _parse(number: int, action: Mapping[str, Any]) -> PageAction:
     match list(action.items()):
         case [("click" | "wait_for" as verb, str(selector))]:
             return PageAction(verb=verb, selector=selector)

@@ -27,11 +27,17 @@ def unopened(error: Error, place: str) -> StepError:
 
 def unexpected(error: Error) -> StepError:
     """Why there is no picture, when nothing that was asked of the page explains it."""
-    gone = "crashed" in error.message or "closed" in error.message
+    if "crashed" in error.message or "closed" in error.message:
+        return crashed()
+    return StepError(ErrorType.SCREENSHOT, f"no picture: {first_line(error)}")
+
+
+def crashed() -> StepError:
+    """Why there is no picture, when what should have taken it is gone."""
     return StepError(
         ErrorType.SCREENSHOT,
-        "the browser or its page crashed" if gone else f"no picture: {first_line(error)}",
-        hint="run it again; a browser with too little memory ends this way" if gone else "",
+        "the browser or its page crashed",
+        hint="run it again; a browser with too little memory ends this way",
     )
 
 
