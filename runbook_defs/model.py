@@ -1,9 +1,11 @@
 """The shape of a runbook: plain, frozen data, with unknown keys refused."""
 
+import keyword
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,6 +21,12 @@ ID = r"[a-z0-9]+(-[a-z0-9]+)*"
 STEP_ID = r"[a-z][a-z0-9_]*"
 VERSION = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)([-+][0-9A-Za-z.+-]+)?"
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+# A job of Dagster's has the id for its name, and must not be called like a word of Python or one of these.
+_RESERVED = {
+    *keyword.kwlist,
+    *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict", "int"),
+    *("meta", "output", "output_arg_dict", "str", "type"),
+}
 
 
 def as_written(value: Any) -> Any:
@@ -250,10 +258,16 @@ class Schedule(Part):
     overlap: Overlap = Overlap.SKIP
 
 
+def _unreserved(value: str) -> str:
+    if value.replace("-", "_") in _RESERVED:
+        raise PydanticCustomError("reserved", "should be more than one word that Dagster keeps for itself")
+    return value
+
+
 class Runbook(Part):
     """An operational procedure: a graph of steps with its assumptions, legal basis and key figures."""
 
-    id: Annotated[str, StringConstraints(pattern=rf"^{ID}$", max_length=80)]
+    id: Annotated[str, StringConstraints(pattern=rf"^{ID}$", max_length=80), AfterValidator(_unreserved)]
     name: Filled
     version: Annotated[str, BeforeValidator(as_written), StringConstraints(pattern=rf"^{VERSION}$")]
     owner: Filled

@@ -23,12 +23,14 @@ from dagster import (
     failure_hook,
     success_hook,
 )
+from dagster._core.definitions.utils import DISALLOWED_NAMES
 from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 from dagster_shared.record import copy
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 
+from runbook_defs.model import _RESERVED
 from runbook_factory import dagster_storage, database, executor, jobs, runs
 from runbook_factory.catalog import load_runbook
 from runbook_factory.database import DatabaseError, as_text, execute, normalized, send
@@ -47,6 +49,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def simple(workshop: Workshop) -> None:
     workshop.runbook([{"id": "a", "type": "schema_check", "inputs": {"entities": [{}], "schema": "s.json"}}])
     workshop.file("runbooks/rb-test/s.json", "{}")
+
+
+def test_the_ids_that_are_refused_are_those_that_no_job_can_have() -> None:
+    assert _RESERVED == DISALLOWED_NAMES
 
 
 def test_a_bare_url_gets_the_driver_whose_connections_pooled_engines_can_use(
