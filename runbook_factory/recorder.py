@@ -336,9 +336,12 @@ class Recorder:
         return patiently(lambda: execute(engine, statement, {"id": self._id, **values}))
 
 
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
+
+
 def _json(value: Any) -> str:
     """JSON that Postgres takes: its text holds neither NUL nor half a surrogate pair."""
-    text = json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace").decode()
+    text = _encode(value).encode("utf-8", "replace").decode()
     return _NUL.sub("\\1\ufffd", text) if "\\u0000" in text else text
 
 

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from runbook_defs.execution import Status
 from runbook_factory.catalog import InvalidRunbook, LoadedRunbook, load_all, load_runbook
-from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions, status_of
+from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions
 from runbook_factory.project import Project, ProjectError
 from runbook_factory.replay.recording import NotReplayable, load_recording
 from runbook_service.executions import RUNNING, NotFound, as_data, find_execution, replay_to_begin
@@ -147,12 +147,11 @@ class Service:
 
     def ended(self, execution_id: str, identity: Identity) -> dict[str, Any] | None:
         """The execution as data, when it has ended; None until then."""
-        status = status_of(self.engine, execution_id)
-        has_ended = status != RUNNING
-        if status is None:  # not begun; where its run has ended, it never will
-            run = self.instance.get_run_by_id(execution_id)
-            has_ended = run is not None and run.is_finished
-        return self.execution(execution_id, identity) if has_ended else None
+        try:
+            found = self.execution(execution_id, identity)
+        except NotFound:  # a replay whose process has not begun
+            return None
+        return None if found["status"] == RUNNING else found
 
     async def wait(self, execution_id: str, identity: Identity) -> AsyncIterator[dict[str, Any]]:
         """The execution each time that something has happened to it, at last when it has ended."""

@@ -27,6 +27,7 @@ from runbook_service.run_queue import REPLAY
 from runbook_service.workers.terminal import first_line, keep_quiet
 from runbook_service.workers.warm_jobs import Unrunnable, WarmJobs
 
+_WAITING = {DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED}
 CONNECTIONS = 2  # the lease of the execution, and one for all that is written
 
 
@@ -87,7 +88,8 @@ def _do(jobs: WarmJobs, instance: DagsterInstance, asked: dict[str, Any]) -> Non
 
 def _execute(jobs: WarmJobs, instance: DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
-    if run is None or run.is_finished or _begun(jobs, run_id):
+    # One that has begun waits no more: nobody asks for its record.
+    if run is None or run.is_finished or (run.status not in _WAITING and _begun(jobs, run_id)):
         return
     if run.status is DagsterRunStatus.CANCELING:
         end_unbegun(instance, run)

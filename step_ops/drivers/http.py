@@ -1,21 +1,20 @@
 """HTTP with `requests`: bounded in time and size, kept away from forbidden addresses.
 
-Each hop has a session and a connection of its own, no cookies and no proxy; nothing of one request
-is left for the next.
+Each hop has a connection of its own, no cookies and no proxy; nothing of one request is left for the next.
 """
 
 import os
 import socket
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import RemoteDisconnected
 from time import monotonic
 from typing import Any
 
-from requests import PreparedRequest, Response, Session, exceptions
+from requests import PreparedRequest, Response, exceptions
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -165,20 +164,6 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
-class _Session(Session):
-    """A session of one hop."""
-
-    def __init__(self, line: _Line) -> None:
-        super().__init__()
-        self.trust_env = False
-        adapter = _Adapter(line)
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, adapter)
-
-    def get_redirect_target(self, resp: Response) -> None:
-        """None, as requests would read the whole body of a redirect, however large."""
-
-
 def _work(future: Future[HttpResponse], message: Message, line: _Line) -> None:
     try:
         future.set_result(_follow(message, line))
@@ -203,10 +188,11 @@ def _follow(message: Message, line: _Line) -> HttpResponse:
 
 def _exchange(prepared: PreparedRequest, line: _Line) -> HttpResponse | str:
     """The answer, or the address where a read is to look for it."""
-    options: Any = {"stream": True, "allow_redirects": False, "verify": _authorities(line.limits.authorities)}
+    verify = _authorities(line.limits.authorities)
+    # Without a session, which would keep cookies, ask the environment, and read the body of a redirect.
     with (
-        _Session(line) as session,
-        session.send(prepared, timeout=line.left(), **options) as response,
+        closing(_Adapter(line)) as adapter,
+        adapter.send(prepared, stream=True, timeout=line.left(), verify=verify) as response,
     ):
         location = response.headers.get("location")
         read = prepared.method in ("GET", "HEAD") and prepared.body is None
