@@ -197,27 +197,6 @@ def figures(instance: DagsterInstance) -> list[EventLogEntry]:
     return [record]
 
 
-def test_an_asset_has_its_last_event_as_the_stock_class_notes_it(workshop: Workshop) -> None:
-    simple(workshop)
-    workshop.live()
-    last = workshop.live()
-    with stored_instance(workshop.project) as instance:
-        storage: Any = instance.event_log_storage
-        (record,) = instance.get_asset_records([AssetKey(["runbooks", "rb_test", "kpis"])])
-        found = record.asset_entry.last_materialization_record
-        assert found is not None
-        values = storage._get_asset_entry_values(found.event_log_entry, found.storage_id, True)
-        row = text(
-            "SELECT last_materialization, last_run_id, last_materialization_timestamp AS at FROM asset_keys"
-        )
-        with storage._engine.connect() as connection:
-            (stored,) = connection.execute(row).mappings().all()
-    assert found.asset_materialization and last.short_name in str(found.asset_materialization.description)
-    assert stored["last_materialization"] == values["last_materialization"]
-    assert stored["last_run_id"] == values["last_run_id"]
-    assert stored["at"].replace(tzinfo=UTC) == values["last_materialization_timestamp"]
-
-
 def test_events_of_steps_are_stored_as_their_log_records_would_be(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,12 @@
 """The figures of live executions in Dagster's catalog."""
 
 import logging
+from datetime import UTC
 from typing import Any
 
 import pytest
 from dagster import AssetKey, AssetMaterialization, DagsterInstance, EventLogEntry
+from sqlalchemy import text
 
 from runbook_factory.definitions import build_definitions
 from runbook_factory.instance import stored_instance
@@ -145,6 +147,26 @@ def test_a_point_costs_few_statements(workshop: Workshop) -> None:
             report_kpis(instance, record, job=key.path[1])
             storage.flush()
     assert len(statements) == 1, statements
+
+
+def test_an_asset_has_its_last_event_as_the_stock_class_notes_it(workshop: Workshop) -> None:
+    key = measured(workshop)
+    workshop.live(runbook_id(key))
+    last = workshop.live(runbook_id(key))
+    with stored_instance(workshop.project) as instance:
+        storage: Any = instance.event_log_storage
+        (record,) = instance.get_asset_records([key])
+        found = record.asset_entry.last_materialization_record
+        assert found is not None
+        values = storage._get_asset_entry_values(found.event_log_entry, found.storage_id, True)
+        columns = "last_materialization, last_run_id, last_materialization_timestamp AS at"
+        row = text(f"SELECT {columns} FROM asset_keys WHERE asset_key = :key")
+        with storage._engine.connect() as connection:
+            (stored,) = connection.execute(row, {"key": key.to_string()}).mappings().all()
+    assert found.asset_materialization and last.short_name in str(found.asset_materialization.description)
+    assert stored["last_materialization"] == values["last_materialization"]
+    assert stored["last_run_id"] == values["last_run_id"]
+    assert stored["at"].replace(tzinfo=UTC) == values["last_materialization_timestamp"]
 
 
 def test_the_catalog_says_what_the_figures_are_of_and_why_they_may_be_made(workshop: Workshop) -> None:
