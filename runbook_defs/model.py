@@ -27,6 +27,7 @@ _RESERVED = {
     *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict", "int"),
     *("meta", "output", "output_arg_dict", "str", "type"),
 }
+_NOT_RESERVED = {"not": {"enum": sorted(word.replace("_", "-") for word in _RESERVED)}}
 
 
 def as_written(value: Any) -> Any:
@@ -267,7 +268,12 @@ def _unreserved(value: str) -> str:
 class Runbook(Part):
     """An operational procedure: a graph of steps with its assumptions, legal basis and key figures."""
 
-    id: Annotated[str, StringConstraints(pattern=rf"^{ID}$", max_length=80), AfterValidator(_unreserved)]
+    id: Annotated[
+        str,
+        StringConstraints(pattern=rf"^{ID}$", max_length=80),
+        AfterValidator(_unreserved),
+        Field(json_schema_extra=_NOT_RESERVED),
+    ]
     name: Filled
     version: Annotated[str, BeforeValidator(as_written), StringConstraints(pattern=rf"^{VERSION}$")]
     owner: Filled

@@ -29,6 +29,7 @@ from runbook_defs.execution import (
 from runbook_defs.expressions import ExpressionError
 from runbook_defs.kpis import evaluate_kpis
 from runbook_defs.model import Assumption, OnFailure, Step
+from runbook_defs.replay import ReplayReport
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
 from runbook_factory.audit.executions import note_finished
@@ -187,26 +188,38 @@ class Execution:
     def finish(self, *, reason: str = "") -> ExecutionRecord:
         """Gives the verdict and notes it; `reason` says why the execution ended early, if it did."""
         reached = set(self.records)
+        self._pass_over_the_rest()
+        record = self._record(reason)
+        unreached = [
+            (position, step) for position, step in enumerate(record.steps) if step.step_id not in reached
+        ]
+        report = None
+        if self.original is not None and reason != CANCELLED:
+            report = self._held_against(self.original, record)
+            record = replace(record, replay=report.as_json(), parent_id=self.original.id)
+        try:
+            self.recorder.finish(record, unreached=unreached)
+            note_finished(self.runbook, self.request, record)
+        finally:
+            if self.lease is not None:
+                self.lease.release()
+        self.emit(ExecutionFinished(record=record, report=report))
+        return record
+
+    def _pass_over_the_rest(self) -> None:
+        """Gives each step that did not begin its record."""
         for step in self.runbook.runbook.steps:
-            if step.id not in reached:
+            if step.id not in self.records:
                 missed = StepRecord(step_id=step.id, type=step.type, status=StepStatus.NOT_RUN)
                 self.records[step.id] = missed
                 self.emit(StepFinished(record=missed))
-        steps = [self.records[step.id] for step in self.runbook.runbook.steps]
+
+    def _record(self, reason: str) -> ExecutionRecord:
+        """The record as it ends here, with nothing secret in it."""
+        steps = tuple(self.records[step.id] for step in self.runbook.runbook.steps)
         duration = round(self._elapsed(), 6)
-        kpis: tuple[KpiResult, ...] = ()
-        if not reason:
-            kpis = evaluate_kpis(
-                self.runbook.runbook.kpis,
-                steps=steps,
-                duration=duration,
-                scope=self._scope(duration=duration),
-            )
-            reason = self._shortfall(kpis)
-            status = Status.FAILURE if reason else Status.SUCCESS
-        else:
-            status = Status.ABORTED
-        record = ExecutionRecord(
+        status, reason, kpis = self._verdict(reason, steps, duration)
+        return ExecutionRecord(
             id=self.id,
             runbook_id=self.runbook.id,
             runbook_version=self.runbook.runbook.version,
@@ -224,28 +237,30 @@ class Execution:
             inputs=self.redactor.data(dict(self.inputs)),
             environment=dict(fingerprint()),
             secrets=self._pseudonyms(),
-            steps=tuple(steps),
+            steps=steps,
             probes=tuple(self.probes),
         )
-        unreached = [(position, step) for position, step in enumerate(steps) if step.step_id not in reached]
-        report = None
-        if self.original is not None and reason != CANCELLED:
-            report = compare(
-                self.original,
-                record,
-                self.attempts,
-                bodies=self.recorder.bodies,
-                keep=lambda step, name, data: self._shelf(step).keep(f"{name}-replay-diff.png", data),
-            )
-            record = replace(record, replay=report.as_json(), parent_id=self.original.id)
-        try:
-            self.recorder.finish(record, unreached=unreached)
-            note_finished(self.runbook, self.request, record)
-        finally:
-            if self.lease is not None:
-                self.lease.release()
-        self.emit(ExecutionFinished(record=record, report=report))
-        return record
+
+    def _verdict(
+        self, reason: str, steps: tuple[StepRecord, ...], duration: float
+    ) -> tuple[Status, str, tuple[KpiResult, ...]]:
+        """How it ended, why, and its key figures, which one that ended early has none of."""
+        if reason:
+            return Status.ABORTED, reason, ()
+        limits, scope = self.runbook.runbook.kpis, self._scope(duration=duration)
+        kpis = evaluate_kpis(limits, steps=steps, duration=duration, scope=scope)
+        missed = self._shortfall(kpis)
+        return Status.FAILURE if missed else Status.SUCCESS, missed, kpis
+
+    def _held_against(self, original: Original, record: ExecutionRecord) -> ReplayReport:
+        """What a replay did otherwise than its original."""
+        return compare(
+            original,
+            record,
+            self.attempts,
+            bodies=self.recorder.bodies,
+            keep=lambda step, name, data: self._shelf(step).keep(f"{name}-replay-diff.png", data),
+        )
 
     def _masked(self, kpi: KpiResult) -> KpiResult:
         """The figure as readers may see it: what steps got may be a secret, in text and in digits."""
