@@ -109,12 +109,11 @@ class BufferedEventLog(PostgresEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores `event`, and tells its run."""
-        told = event.dagster_event
-        if not (told and told.event_type in PIPELINE_EVENTS and self.handles_run_events_in_store_event):
+        told, kind = event.dagster_event, event.dagster_event_type
+        if told is None or kind not in PIPELINE_EVENTS or not self.handles_run_events_in_store_event:
             self.note_event(event)
-        elif told.event_type in _PLAIN:
-            self._note(self._event_to_row(event))
-            self.flush(_stands(event, _PLAIN[told.event_type]))
+        elif kind in _PLAIN:
+            self._write_now(self._event_to_row(event), run=_stands(event, _PLAIN[kind]))
         else:
             self.note_event(event)
             self._runs.handle_run_event(event.run_id, told, datetime.fromtimestamp(event.timestamp, UTC))
@@ -123,13 +122,11 @@ class BufferedEventLog(PostgresEventLogStorage):
         """Stores `event`; how its run stands is not touched."""
         kind = event.dagster_event_type
         if kind in PIPELINE_EVENTS:
-            self._note(self._event_to_row(event))
-            self.flush()
+            self._write_now(self._event_to_row(event))
         elif (kind in ASSET_EVENTS and not self._is_plain(event)) or kind in ASSET_CHECK_EVENTS:
             super().store_event(event)
         else:
-            self._note(self._event_to_row(event))
-            self._write_soon()
+            self._write_soon(self._event_to_row(event))
 
     @property
     def handles_run_events_in_store_event(self) -> bool:
@@ -158,22 +155,26 @@ class BufferedEventLog(PostgresEventLogStorage):
         kind = event.dagster_event_type
         return kind is DagsterEventType.ASSET_MATERIALIZATION and not self._tags_for_asset_event(event)
 
-    def _note(self, row: dict[str, Any]) -> None:
+    def _write_soon(self, row: dict[str, Any]) -> None:
         with self._lock:
             self._rows.append(row)
-
-    def _write_soon(self) -> None:
-        with self._lock:
             if self._timer is None:
                 self._timer = threading.Timer(WAITS_SECONDS, _flush, [weakref.ref(self)])
                 self._timer.daemon = True
                 self._timer.start()
 
-    def flush(self, run: Mapping[str, Any] | None = None) -> None:
-        """Writes what waits, in its order, and how a run stands."""
+    def flush(self) -> None:
+        """Writes what waits, in its order."""
+        self._write_now()
+
+    def _write_now(self, *last: dict[str, Any], run: Mapping[str, Any] | None = None) -> None:
+        """Writes what waits, in its order, at last a row with which a run stands otherwise.
+
+        Those two go together: whoever else writes meanwhile has neither.
+        """
         with self._writing:
             with self._lock:
-                rows, self._rows = self._rows, []
+                rows, self._rows = [*self._rows, *last], []
                 if self._timer is not None:
                     self._timer.cancel()
                     self._timer = None

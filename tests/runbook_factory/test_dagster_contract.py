@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from dagster import (
     AssetKey,
+    DagsterEvent,
     DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
@@ -365,6 +367,36 @@ def test_events_that_wait_are_stored_without_being_asked_for(workshop: Workshop)
             while connection.scalar(count, {"run": run.run_id}) == 0:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
+
+
+def test_a_run_is_told_how_it_stands_whoever_else_writes_events_meanwhile(workshop: Workshop) -> None:
+    simple(workshop)
+    with stored_instance(workshop.project) as instance:
+        job = build_definitions(workshop.project.root).resolve_job_def("rb_test")
+        run = instance.create_run_for_job(job)
+        storage: Any = instance.event_log_storage
+
+        class Interrupted:
+            """The lock of the rows; each time that it is let go, somebody wants to write."""
+
+            lock = storage._lock
+
+            def __enter__(self) -> None:
+                self.lock.acquire()
+
+            def __exit__(self, *error: object) -> None:
+                self.lock.release()
+                storage._lock = self.lock  # once is enough
+                other = threading.Thread(target=storage.flush)
+                other.start()
+                other.join(1)
+
+        storage._lock = Interrupted()
+        event = DagsterEvent(event_type_value="PIPELINE_START", job_name=run.job_name)
+        instance.report_dagster_event(event, run_id=run.run_id)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None and found.status is DagsterRunStatus.STARTED
+        assert len(instance.all_logs(run.run_id)) == 1
 
 
 def test_what_could_not_be_stored_is_stored_with_the_next(
