@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -94,9 +94,7 @@ def send(connection: Connection, statement: TextClause, values: Mapping[str, Any
     the columns: one of `SELECT *` fails after a migration.
     """
     prepared = _prepared(statement)
-    if prepared.name not in connection.info:  # which lasts as long as the connection to the server
-        connection.exec_driver_sql(prepared.make)
-        connection.info[prepared.name] = True
+    prepared.make_known(connection.info, connection.exec_driver_sql)
     return connection.exec_driver_sql(prepared.use, dict(values))
 
 
@@ -108,9 +106,7 @@ def execute(engine: Engine, statement: TextClause, values: Mapping[str, Any]) ->
     prepared = _prepared(statement)
     try:
         with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-            if prepared.name not in connection.info:
-                cursor.execute(prepared.make)
-                connection.info[prepared.name] = True
+            prepared.make_known(connection.info, cursor.execute)
             cursor.execute(prepared.use, values)
             return [*cursor.fetchall()] if cursor.description else []
     except psycopg2.Error as error:
@@ -129,6 +125,12 @@ class _Prepared:
     name: str
     make: str
     use: str
+
+    def make_known(self, info: MutableMapping[Any, Any], send: Callable[[str], object]) -> None:
+        """Sends it, unless `info`, which lasts as long as the connection to the server, says that it was."""
+        if self.name not in info:
+            send(self.make)
+            info[self.name] = True
 
 
 _number = itertools.count(1)

@@ -50,5 +50,5 @@ class EventLog(DagsterLogManager):
 def store_directly(context: PlanOrchestrationContext) -> None:
     """Has the events of a run stored directly, unless `dagster.yaml` names other handlers."""
     handler = context.log._dagster_handler
-    if len(handler._handlers) == 1:  # the storage's
+    if not isinstance(context.log, EventLog) and len(handler._handlers) == 1:  # the storage's
         context._log_manager = EventLog(context.instance, context.log, handler)

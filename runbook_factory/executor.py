@@ -1,8 +1,8 @@
 """Our executor: steps in threads as the graph allows, one execution record around them.
 
-The only module that touches Dagster's private step execution; tests/runbook_factory/
-test_dagster_contract.py holds it to what it relies on. Worker threads run steps and put their events
-on a queue; the main thread alone touches Dagster's state of the run.
+Worker threads run steps and put their events on a queue; the main thread alone touches Dagster's state of
+the run. Private to Dagster, as are step_events.py and step_hooks.py, which it uses: tests/runbook_factory/
+test_dagster_contract.py holds the three to what they rely on.
 """
 
 import contextvars

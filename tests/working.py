@@ -38,7 +38,8 @@ from tests.scripted import Says, Server, scripted
 
 ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
-_QUICK = """
+# A runbook whose first step tells the server the word that it was given.
+TELLS = """
 id: {id}
 name: Quick
 version: 1.0.0
@@ -50,11 +51,17 @@ steps:
   - id: told
     type: data_fetch
     inputs: {{source_url: "{url}/a", headers: {{X-Word: "${{word}}"}}}}
+"""
+
+_QUICK = (
+    TELLS
+    + """
   - id: rest
     type: wait
     depends_on: [told]
     inputs: {{seconds: {seconds}}}
 """
+)
 
 
 def until(is_so: Callable[[], Any], seconds: float = 20.0) -> Any:

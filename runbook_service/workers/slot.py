@@ -96,7 +96,7 @@ def _execute(jobs: WarmJobs, instance: DagsterInstance, run_id: str) -> None:
         return
     try:
         job = jobs.job(run)
-        # Whatever it stands at: the record says that no process has begun it.
+        # Whatever it stands at: no process has begun it.
         execute_stored(job, _as_now(run, job, instance).with_status(DagsterRunStatus.STARTING), instance)
     except Unrunnable as error:
         end_unbegun(instance, run, failure=error.message)

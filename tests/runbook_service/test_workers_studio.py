@@ -9,7 +9,7 @@ from dagster import DagsterRunStatus
 
 from step_ops.drivers.find_browser import find_browser
 from tests.scripted import Says
-from tests.working import Host, Yard, children_of, command_of, family_of, is_gone, until
+from tests.working import TELLS, Host, Yard, children_of, command_of, family_of, is_gone, until
 
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no browser: apt-get install chromium-headless-shell"
@@ -17,18 +17,9 @@ pytestmark = pytest.mark.skipif(
 
 SUCCESS = DagsterRunStatus.SUCCESS
 
-PICTURED = """
-id: {id}
-name: Pictured
-version: 1.0.0
-owner: tests
-legal_basis: none needed
-inputs:
-  word: {{type: string, default: none}}
-steps:
-  - id: told
-    type: data_fetch
-    inputs: {{source_url: "{url}/a", headers: {{X-Word: "${{word}}"}}}}
+PICTURED = (
+    TELLS
+    + """
   - id: seen
     type: ui_screenshot
     depends_on: [told]
@@ -37,6 +28,7 @@ steps:
       selector: "#a"
       actions: [{{fill: {{selector: "#a", value: "${{word}}"}}}}]
 """
+)
 
 
 @pytest.fixture(scope="module")
