@@ -38,7 +38,7 @@ def upstream(*, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def pushgateway(*, port: int = 0, checks: bool = True) -> Iterator[str]:
-    """The URL of a running Prometheus Pushgateway; port 0 takes a free one.
+    """The URL of a running Prometheus Pushgateway that knows of nothing yet; port 0 takes a free one.
 
     Without `checks` a push is not held against all that were pushed before.
     """
@@ -46,7 +46,9 @@ def pushgateway(*, port: int = 0, checks: bool = True) -> Iterator[str]:
     if program is None:
         raise MissingPart("no Pushgateway: install prometheus-pushgateway, or put pushgateway on the PATH")
     address = f"127.0.0.1:{port or _free_port()}"
-    options = [] if checks else ["--push.disable-consistency-check"]
+    options = ["--persistence.file="]  # Debian's has one for all of the machine by default
+    if not checks:
+        options.append("--push.disable-consistency-check")
     with subprocess.Popen(  # noqa: S603 - found on the PATH
         [program, f"--web.listen-address={address}", *options],
         stdout=subprocess.DEVNULL,

@@ -187,6 +187,9 @@ class StepRun:
             failure["retry_in"] = wait
         if self.step.for_each is not None:
             failure["began"] = sorted(self._began)
+            failure["overran"] = sorted(
+                item for _, item, own in self._gates if item is not None and own.overran
+            )
         return replace(record, status=StepStatus.FAILED, errors=(failure,), outputs=outputs)
 
     def _noted(self, record: StepRecord) -> StepRecord:

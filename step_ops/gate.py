@@ -137,6 +137,7 @@ class Gate:
         self.pictures: list[Picture] = []
         self.seen: list[bytes] = []  # what the record must hold besides, for a replay
         self.measures: dict[str, float] = {}
+        self.overran = False  # whether it ended because its time was used up
 
     def http(self, request: HttpRequest) -> HttpResponse:
         """The answer to an HTTP request, of any status; raises `StepError` when there is none."""
@@ -183,6 +184,7 @@ class Gate:
             raise self._took_too_long()
 
     def _took_too_long(self) -> StepError:
+        self.overran = True
         return StepError(
             ErrorType.TIMEOUT,
             f"{TOOK_TOO_LONG} of {self._timeout:g} s",

@@ -161,8 +161,14 @@ def _refused(step: StepRecord, item: int | None) -> str:
 
 
 def _overran(step: StepRecord, item: int | None) -> float | None:
-    """The seconds that a recorded attempt took beyond its timeout, None when it kept to it."""
+    """The seconds of a recorded attempt that ran into its timeout, None when it kept to it.
+
+    Of a `for_each` one item says why the attempt failed; the record has a list of all that were late.
+    """
     failure = step.failure
-    if failure is None or TOOK_TOO_LONG not in failure["message"] or failure.get("item") != item:
+    if failure is None:
         return None
-    return step.seconds
+    if item is not None and "overran" in failure:
+        return step.seconds if item in failure["overran"] else None
+    late = TOOK_TOO_LONG in failure["message"] and failure.get("item") == item
+    return step.seconds if late else None
