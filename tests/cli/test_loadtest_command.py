@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runbook_factory.loadtest.k6 import find_k6
+from runbook_factory.loadtest.k6 import need_k6
 from runbook_factory.loadtest.options import Api, ScriptOptions, parse_command, parse_stage
 from runbook_factory.loadtest.script import inputs_of
 from tests.scripted import Says, Server
@@ -30,7 +30,7 @@ def here(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 
 def options_as_k6_reads_them(path: Path) -> dict[str, Any]:
-    done = subprocess.run([find_k6(), "inspect", path], capture_output=True, text=True, check=False)
+    done = subprocess.run([need_k6(), "inspect", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     options: dict[str, Any] = json.loads(done.stdout)
     return options

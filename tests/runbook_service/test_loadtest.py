@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from runbook_factory import database
-from runbook_factory.loadtest.k6 import find_k6
+from runbook_factory.loadtest.k6 import need_k6
 from tests.scripted import Says
 from tests.served import Running
 
@@ -55,7 +55,7 @@ def ended(service: Running, status: str) -> int:
 def k6(service: Running, **environment: str) -> subprocess.CompletedProcess[str]:
     script = service.project.root / "loadtests/other.js"
     return subprocess.run(
-        [find_k6(), "run", "--quiet", "--no-usage-report", "--address", "", "--duration", "1s", script],
+        [need_k6(), "run", "--quiet", "--no-usage-report", "--address", "", "--duration", "1s", script],
         env={"RB_SERVER": service.url, **environment},
         capture_output=True,
         text=True,
