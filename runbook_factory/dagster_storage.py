@@ -227,7 +227,8 @@ def _flush(storage: "weakref.ref[BufferedEventLog]") -> None:
 
 
 class KnownRunStorage(PostgresRunStorage):
-    """Asks once which columns the tables have, where the stock class asks for every run read or written.
+    """Asks once which columns the tables have and whether a job is stored, where the stock class asks for
+    every run read or written.
 
     The query for one run by its id is not built each time, either.
     """
@@ -236,6 +237,15 @@ class KnownRunStorage(PostgresRunStorage):
         super().__init__(postgres_url)
         self.has_run_stats_index_cols: Callable[[], bool] = cache(super().has_run_stats_index_cols)
         self.has_backfill_id_column: Callable[[], bool] = cache(super().has_backfill_id_column)
+        self._stored_jobs: set[str] = set()
+
+    def has_job_snapshot(self, job_snapshot_id: str) -> bool:
+        """Whether the job of a run is stored; of one that was removed since, the run is refused."""
+        if job_snapshot_id not in self._stored_jobs:
+            if not super().has_job_snapshot(job_snapshot_id):
+                return False
+            self._stored_jobs.add(job_snapshot_id)
+        return True
 
     def _runs_query(
         self, filters: RunsFilter | None = None, cursor: str | None = None, *args: Any, **named: Any
@@ -258,6 +268,7 @@ class KnownRunStorage(PostgresRunStorage):
         try:
             execute(self._engine, _ADD_RUN, values)
         except IntegrityError as error:
+            self._stored_jobs.clear()  # its job may be what is missing
             raise DagsterRunAlreadyExists from error
 
     def _get_run_by_id(self, run_id: str) -> DagsterRun | None:

@@ -32,7 +32,7 @@ from runbook_defs.model import Assumption, OnFailure, Step
 from runbook_defs.replay import ReplayReport
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
-from runbook_factory.audit.executions import note_finished
+from runbook_factory.audit.executions import end_of
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.failures import described
 from runbook_factory.leases import Lease
@@ -198,8 +198,8 @@ class Execution:
             report = self._held_against(self.original, record)
             record = replace(record, replay=report.as_json(), parent_id=self.original.id)
         try:
-            self.recorder.finish(record, unreached=unreached)
-            note_finished(self.runbook, self.request, record)
+            entry = end_of(self.runbook, self.request, record)
+            self.recorder.finish(record, unreached=unreached, entry=entry)
         finally:
             if self.lease is not None:
                 self.lease.release()

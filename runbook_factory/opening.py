@@ -13,7 +13,7 @@ from runbook_defs.execution import Actor
 from runbook_defs.source import Location
 from runbook_factory import schema
 from runbook_factory.actors import local_actor
-from runbook_factory.audit.executions import note_started
+from runbook_factory.audit.executions import start_of
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import engine, reachable
 from runbook_factory.execution import Aborted, Execution
@@ -82,7 +82,6 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
         lease = Lease(engine(runbook.project), run.run_id) if recorded else None
         if lease is not None:
             undo.callback(lease.release)
-        note_started(runbook, run.run_id, request, actor=actor, inputs=start.inputs)
         recorder.begin(
             runbook,
             mode=request.mode.value,
@@ -94,6 +93,7 @@ def open_execution(runbook: LoadedRunbook, run: DagsterRun) -> Execution:
                 "clock": start.clock.isoformat(),
             },
             parent=start.original.id if start.original else None,
+            entry=start_of(runbook, run.run_id, request, actor=actor, inputs=start.inputs),
         )
         undo.pop_all()
     execution = Execution(

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from runbook_defs.execution import Actor, ExecutionRecord, StepRecord, StepStatus
 from runbook_factory import schema
+from runbook_factory.audit.log import Entry, appending, values_of
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import execute
 from step_ops.recording import digest
@@ -53,16 +54,18 @@ _BEGIN = text(
         INSERT INTO runbook.definitions (digest, runbook_id, text, files)
         VALUES (:definition, :runbook_id, :text, CAST(:files AS JSONB))
         ON CONFLICT (digest) DO NOTHING
-    )
-    INSERT INTO runbook.runbook_executions
-        (id, runbook_id, runbook_version, started_at, status, actor_id, metadata, mode,
-         definition_digest, inputs, environment, parent_id, format_version)
-    VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
-         CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSON),
-         CAST(:environment AS JSONB), :parent, :format)
-    ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id
-        WHERE runbook_executions.metadata->>'began' = EXCLUDED.metadata->>'began'
-    RETURNING id
+    ), begun AS (
+        INSERT INTO runbook.runbook_executions
+            (id, runbook_id, runbook_version, started_at, status, actor_id, metadata, mode,
+             definition_digest, inputs, environment, parent_id, format_version)
+        VALUES (:id, :runbook_id, :version, clock_timestamp(), 'running', :actor_id,
+             CAST(:metadata AS JSONB), :mode, :definition, CAST(:inputs AS JSON),
+             CAST(:environment AS JSONB), :parent, :format)
+        ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id
+            WHERE runbook_executions.metadata->>'began' = EXCLUDED.metadata->>'began'
+        RETURNING id, xmax = 0 AS is_new
+    ), noted AS ({appending("(SELECT FROM begun WHERE is_new) AS new")})
+    SELECT id FROM begun
     """  # noqa: S608 - of pieces that stand here
 )
 
@@ -122,7 +125,7 @@ _FINISH = text(
         completed_at = clock_timestamp(), status = :status, kpis = CAST(:kpis AS JSONB),
         metadata = metadata || CAST(:metadata AS JSONB)
     WHERE id = :id AND status = 'running'
-    RETURNING id)
+    RETURNING id), noted AS ({appending("ended")})
     SELECT pg_notify('{ENDS}', id::text) FROM ended
     """  # noqa: S608 - of pieces that stand here
 )
@@ -191,8 +194,9 @@ class Recorder:
         inputs: Mapping[str, Any],
         metadata: Mapping[str, Any],
         parent: str | None = None,
+        entry: Entry | None = None,
     ) -> None:
-        """Notes that the execution runs, by whom, on what definition and inputs.
+        """Notes that the execution runs, by whom, on what definition and inputs; in the audit log too.
 
         Raises `AlreadyBegun` when that was noted before, and not by this recorder.
         """
@@ -215,6 +219,7 @@ class Recorder:
             environment=json.dumps(fingerprint()),
             parent=parent,
             format=schema.FORMAT_VERSION,
+            **values_of(entry),
         )
         if begun is not None and not begun:
             raise AlreadyBegun(f"the execution {self._id} was begun by another process")
@@ -285,8 +290,17 @@ class Recorder:
             pictures=_json(list(step.pictures)),
         )
 
-    def finish(self, record: ExecutionRecord, *, unreached: Sequence[tuple[int, StepRecord]]) -> None:
-        """Notes the verdict, and the steps that never began."""
+    def finish(
+        self,
+        record: ExecutionRecord,
+        *,
+        unreached: Sequence[tuple[int, StepRecord]],
+        entry: Entry | None = None,
+    ) -> None:
+        """Notes the verdict, in the audit log too, and the steps that never began.
+
+        Of an execution that has ended already, as lost, it notes neither.
+        """
         for position, step in unreached:
             self.begin_step(step, position=position)
             self._write(
@@ -309,6 +323,7 @@ class Recorder:
                     **({"replay": record.replay} if record.replay else {}),
                 }
             ),
+            **values_of(entry),
         )
 
     def keep(self, data: bytes, *, bodies: Bodies) -> tuple[str, bool]:

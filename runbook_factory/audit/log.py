@@ -55,14 +55,32 @@ class Entry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-_APPEND = text(
+# What an entry is made of; its number, time and hash are the database's.
+_GIVEN = {
+    "actor_id": "UUID",
+    "actor_name": "TEXT",
+    "actor_kind": "TEXT",
+    "action": "TEXT",
+    "subject": "TEXT",
+    "outcome": "TEXT",
+    "details": "BYTEA",
+}
+
+
+def appending(source: str) -> str:
+    """The part of a statement that appends an entry for each row of `source`, another part of it.
+
+    Its values are those of `values_of`. Take no lock after it: all others who append wait for the end of
+    the transaction.
     """
-    INSERT INTO runbook.audit_log
-        (actor_id, actor_name, actor_kind, action, subject, outcome, details)
-    VALUES (CAST(:actor_id AS UUID), :actor_name, :actor_kind, :action, :subject, :outcome, :details)
-    RETURNING seq
-    """
-)
+    values = ", ".join(f"CAST(:audit_{name} AS {kind})" for name, kind in _GIVEN.items())
+    return f"""
+        INSERT INTO runbook.audit_log ({", ".join(_GIVEN)})
+        SELECT {values} FROM {source} WHERE CAST(:audit_action AS TEXT) IS NOT NULL
+    """  # noqa: S608 - of pieces that stand in the code
+
+
+_APPEND = text(f"{appending('(SELECT) AS once')} RETURNING seq")
 
 _COLUMNS = """
     seq, CASE WHEN isfinite(at) THEN (extract(epoch FROM at) * 1000000)::BIGINT ELSE 0 END AS micros,
@@ -82,7 +100,7 @@ def append(engine: Engine, entry: Entry) -> int:
     Raises when it cannot be written: what it records must then not happen.
     """
     schema.ensure(engine)
-    ((seq,),) = execute(engine, _APPEND, _values(entry))
+    ((seq,),) = execute(engine, _APPEND, values_of(entry))
     return int(seq)
 
 
@@ -91,20 +109,23 @@ def append_within(connection: Connection, entry: Entry) -> int:
 
     All others who append wait until that ends: take no lock after this.
     """
-    seq: int = send(connection, _APPEND, _values(entry)).scalar_one()
+    seq: int = send(connection, _APPEND, values_of(entry)).scalar_one()
     return seq
 
 
-def _values(entry: Entry) -> dict[str, Any]:
+def values_of(entry: Entry | None) -> dict[str, Any]:
+    """The values of a statement with a part that is `appending`; without an entry it appends nothing."""
+    if entry is None:
+        return dict.fromkeys(f"audit_{name}" for name in _GIVEN)
     actor = entry.actor
     return {
-        "actor_id": actor.id if actor else None,
-        "actor_name": _text(actor.name) if actor else "",
-        "actor_kind": actor.kind if actor else "",
-        "action": entry.action.value,
-        "subject": _text(entry.subject),
-        "outcome": entry.outcome.value,
-        "details": canonical(_SHAPES.data(entry.details)),
+        "audit_actor_id": actor.id if actor else None,
+        "audit_actor_name": _text(actor.name) if actor else "",
+        "audit_actor_kind": actor.kind if actor else "",
+        "audit_action": entry.action.value,
+        "audit_subject": _text(entry.subject),
+        "audit_outcome": entry.outcome.value,
+        "audit_details": canonical(_SHAPES.data(entry.details)),
     }
 
 

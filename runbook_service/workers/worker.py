@@ -117,7 +117,7 @@ class _Worker:
     async def _take_runs(self) -> None:
         """Takes runs until it is told to stop, or the database goes away."""
         url = as_text(database_url(self._project).set(drivername="postgresql"))
-        app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3))
+        app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3, configure=_commit_each))
         app.task(name=EXECUTE, pass_context=True)(self._execute)
         app.task(name=REPLAY, pass_context=True)(self._replay)
         try:
@@ -187,6 +187,11 @@ class _Worker:
             await asyncio.to_thread(self._watch.put_back, taken)
         finally:
             del self._taken[taken.id]
+
+
+async def _commit_each(connection: "psycopg.AsyncConnection[Any]") -> None:
+    """Each of procrastinate's statements is a whole: it needs no transaction around it."""
+    await connection.set_autocommit(True)
 
 
 def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

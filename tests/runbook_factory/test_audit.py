@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import event, text
@@ -14,7 +15,11 @@ from runbook_defs.execution import Status
 from runbook_factory.audit.chain import Fault
 from runbook_factory.audit.listening import follow
 from runbook_factory.audit.log import MOST_CHARACTERS, Action, Entry, Outcome, append, head_of, last_entries
+from runbook_factory.catalog import load_runbook
+from runbook_factory.leases import settle_lost
+from runbook_factory.recorder import AlreadyBegun, Recorder
 from runbook_factory.runs import RunLost
+from step_ops.redaction import Redactor
 from tests.ledger import ANN, Ledger
 from tests.scripted import Says, Server
 from tests.workshop import Workshop
@@ -202,6 +207,8 @@ def _times(following: Any) -> Any:
         yield time.monotonic()
 
 
+_NEWEST = "SELECT status FROM runbook.runbook_executions ORDER BY started_at DESC LIMIT 1"
+
 FETCH: dict[str, Any] = {
     "id": "fetch",
     "type": "data_fetch",
@@ -264,6 +271,55 @@ def test_an_execution_whose_start_cannot_be_written_does_not_happen(
         ledger.tamper("ALTER TABLE runbook.audit_log DROP CONSTRAINT closed")
     assert server.asked == []
     assert query("SELECT 1 FROM runbook.runbook_executions WHERE status = 'running'") == []
+
+
+def test_a_start_that_is_written_again_is_in_the_log_once(
+    workshop: Workshop, ledger: Ledger, fetching: dict[str, Any]
+) -> None:
+    runbook, name = load_runbook(workshop.project, "rb-test"), str(uuid4())
+    entry = Entry(action=Action.EXECUTION_STARTED, subject=name, outcome=Outcome.ALLOWED, actor=ANN)
+    first, other = (Recorder(ledger.engine, name, redactor=Redactor(b"k" * 32)) for _ in range(2))
+
+    def begin(recorder: Recorder) -> None:
+        recorder.begin(runbook, mode="live", actor=ANN, inputs=fetching, metadata={}, entry=entry)
+
+    begin(first)
+    begin(first)  # as after an answer that was lost
+    with pytest.raises(AlreadyBegun):
+        begin(other)
+    assert [found.subject for found in ledger.entries()] == [name]
+
+
+def test_an_execution_whose_end_cannot_be_written_is_lost_and_has_one_end(
+    workshop: Workshop, ledger: Ledger, server: Server, fetching: dict[str, Any], query: Any
+) -> None:
+    def answer(_: Any) -> Says:
+        ledger.tamper("ALTER TABLE runbook.audit_log ADD CONSTRAINT closed CHECK (seq < 2) NOT VALID")
+        return Says([1])
+
+    server.answers["/data"] = answer
+    try:
+        with pytest.raises(RunLost):
+            workshop.live(inputs=fetching)
+        assert query(_NEWEST) == [("running",)]
+    finally:
+        ledger.tamper("ALTER TABLE runbook.audit_log DROP CONSTRAINT closed")
+    settle_lost(ledger.engine)
+    assert query(_NEWEST) == [("failure",)]
+    assert [entry.action for entry in ledger.entries()] == ["execution_started", "execution_finished"]
+
+
+def test_one_that_was_given_its_end_by_others_adds_no_other(
+    workshop: Workshop, ledger: Ledger, server: Server, fetching: dict[str, Any], query: Any
+) -> None:
+    def answer(_: Any) -> Says:
+        ledger.tamper("UPDATE runbook.runbook_executions SET status = 'failure' WHERE status = 'running'")
+        return Says([1])
+
+    server.answers["/data"] = answer
+    workshop.live(inputs=fetching)
+    assert query(_NEWEST) == [("failure",)]
+    assert [entry.action for entry in ledger.entries()] == ["execution_started"]
 
 
 def test_a_failed_execution_and_one_that_cannot_begin_are_recorded_as_failed(

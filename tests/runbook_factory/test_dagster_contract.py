@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -26,6 +27,7 @@ from dagster import (
     success_hook,
 )
 from dagster._core.definitions.utils import DISALLOWED_NAMES
+from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._serdes import serialize_value
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
 from dagster_shared.record import copy
@@ -272,6 +274,23 @@ def test_a_run_is_stored_as_the_stock_class_stores_it(workshop: Workshop) -> Non
         assert storage.get_run_tags(["a", "c"]) == [("a", {"b"}), ("c", {"d'e"})]
         assert abs((rows[0].create_timestamp - rows[1].create_timestamp).total_seconds()) < 60
         assert [instance.get_runs_count(RunsFilter(tags={"c": "d'e"}))] == [2]
+
+
+def test_a_job_is_looked_for_once_and_missed_when_it_was_removed(workshop: Workshop) -> None:
+    simple(workshop)
+    with stored_instance(workshop.project) as instance:
+        storage = instance.run_storage
+        run = instance.create_run_for_job(build_job(load_runbook(workshop.project, "rb-test")))
+        job = run.job_snapshot_id
+        assert job and storage.has_job_snapshot(job)
+        with noted(database.engine(workshop.project)) as statements:
+            storage.add_run(copy(run, run_id=str(uuid4())))
+        assert not any("snapshots" in statement for statement in statements)
+        storage.wipe()  # as another process does it
+        assert storage.has_job_snapshot(job)
+        with pytest.raises(DagsterRunAlreadyExists):  # what Dagster makes of any constraint
+            storage.add_run(run)
+        assert not storage.has_job_snapshot(job)
 
 
 def test_a_run_has_its_status_and_times_in_columns_of_their_own(workshop: Workshop) -> None:
