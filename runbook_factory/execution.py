@@ -33,10 +33,11 @@ from runbook_defs.replay import ReplayReport
 from runbook_defs.templates import compile_template
 from runbook_factory.assumptions import check_assumptions
 from runbook_factory.audit.executions import end_of
+from runbook_factory.bodies import Bodies
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.failures import described
 from runbook_factory.leases import Lease
-from runbook_factory.recorder import Bodies, Recorder, fingerprint
+from runbook_factory.recorder import Recorder, fingerprint
 from runbook_factory.replay.comparison import compare
 from runbook_factory.replay.original import Original
 from runbook_factory.request import RunRequest

@@ -100,7 +100,7 @@ def _check_assumptions(context: PlanOrchestrationContext, execution: Execution) 
     run = contextvars.copy_context().run
     threading.Thread(target=run, args=(work,), name="assumptions", daemon=True).start()
     while not wait([checked], TICK_SECONDS).done:
-        execution.recorder.write_begun()
+        execution.recorder.write_waiting()
         if pop_captured_interrupt():
             execution.cancelled.set()
             _say_canceling(context)
@@ -180,7 +180,7 @@ class _Steps:
         """Runs what may run; after a failure only what already runs is waited for."""
         while self._start_ready() or self.running or not (self.failed or self.active.is_complete):
             yield from self._hear()
-            self.execution.recorder.write_begun()
+            self.execution.recorder.write_waiting()
             if self.active.check_for_interrupts():
                 yield from self._interrupted()
         if self.failed:

@@ -16,18 +16,17 @@ from uuid import uuid4
 from sqlalchemy import Engine, TextClause, text
 from sqlalchemy.exc import OperationalError
 
-from runbook_defs.execution import Actor, ExecutionRecord, StepRecord, StepStatus
+from runbook_defs.execution import Actor, ExecutionRecord, StepRecord
 from runbook_factory import schema
 from runbook_factory.audit.log import Entry, appending, values_of
+from runbook_factory.bodies import KEEP, Bodies, is_cut
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import execute
-from step_ops.recording import digest
+from runbook_factory.step_rows import NOTE_STEPS, STEPS, Key, Row, StepRows, not_run
 from step_ops.redaction import Redactor
 from step_ops.step_type import Effect
 
-BODY_BYTES = 8 * 1024 * 1024  # a longer body is cut, and its execution cannot be replayed
-STEPS, ENDS = "runbook_steps", "runbook_ends"  # the channels of notices; each is the id of an execution
-SHORT_SECONDS = 0.1  # a step that only reads, and ends sooner, is written once
+ENDS = "runbook_ends"  # the channel of notices that an execution has ended; each is its id
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 
 T = TypeVar("T")
@@ -35,22 +34,14 @@ T = TypeVar("T")
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
-# In order: two that keep the same bodies must not each wait for what the other has written.
-_KEEP = """
-    INSERT INTO runbook.bodies (digest, bytes, size, truncated)
-    SELECT * FROM unnest(
-        CAST(:digests AS TEXT[]), CAST(:bodies AS BYTEA[]), CAST(:sizes AS BIGINT[]), CAST(:cuts AS BOOLEAN[])
-    ) ON CONFLICT (digest) DO NOTHING
-"""
-
-_KEEP_BODIES = text(_KEEP)
+_KEEP_BODIES = text(KEEP)
 
 _BEGIN = text(
     f"""
     WITH actor AS (
         INSERT INTO runbook.actors (id, name, kind) VALUES (:actor_id, :actor, :kind)
         ON CONFLICT (id) DO NOTHING
-    ), kept AS ({_KEEP}), definition AS (
+    ), kept AS ({KEEP}), definition AS (
         INSERT INTO runbook.definitions (digest, runbook_id, text, files)
         VALUES (:definition, :runbook_id, :text, CAST(:files AS JSONB))
         ON CONFLICT (digest) DO NOTHING
@@ -69,39 +60,9 @@ _BEGIN = text(
     """  # noqa: S608 - of pieces that stand here
 )
 
-_BEGIN_STEP = text(
-    """
-    INSERT INTO runbook.runbook_step_logs
-        (id, execution_id, step_id, step_type, attempt, position, started_at, status,
-         inputs, started_virtual, fence)
-    VALUES (:row, :id, :step, :type, :attempt, :position, :started, 'running',
-         CAST(:inputs AS JSONB), :virtual, :fence)
-    ON CONFLICT (execution_id, step_id, attempt) DO NOTHING
-    """
-)
-
-# A step of which nothing was noted until it had ended.
-_WHOLE_STEP = text(
-    f"""
-    WITH kept AS ({_KEEP}), ended AS (
-        INSERT INTO runbook.runbook_step_logs
-            (id, execution_id, step_id, step_type, attempt, position, started_at, inputs, started_virtual,
-             fence, completed_at, status, outputs, errors, summary, seconds, exchanges, reads, records,
-             pictures)
-        VALUES (:row, :id, :step, :type, :attempt, :position, :started, CAST(:inputs AS JSONB), :virtual,
-             :fence, :completed, :status, CAST(:outputs AS JSONB), CAST(:errors AS JSONB), :summary,
-             :seconds, CAST(:exchanges AS JSON), CAST(:reads AS JSONB), CAST(:records AS JSONB),
-             CAST(:pictures AS JSONB))
-        ON CONFLICT (execution_id, step_id, attempt) DO NOTHING
-        RETURNING execution_id
-    )
-    SELECT pg_notify('{STEPS}', execution_id::text) FROM ended
-    """  # noqa: S608 - of pieces that stand here
-)
-
 _FINISH_STEP = text(
     f"""
-    WITH kept AS ({_KEEP}), ended AS (UPDATE runbook.runbook_step_logs SET
+    WITH kept AS ({KEEP}), ended AS (UPDATE runbook.runbook_step_logs SET
         completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
         errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
         exchanges = CAST(:exchanges AS JSON), reads = CAST(:reads AS JSONB),
@@ -110,13 +71,6 @@ _FINISH_STEP = text(
     RETURNING execution_id)
     SELECT pg_notify('{STEPS}', execution_id::text) FROM ended
     """  # noqa: S608 - of pieces that stand here
-)
-
-_NOT_RUN = text(
-    """
-    UPDATE runbook.runbook_step_logs SET status = :status, started_at = NULL
-    WHERE execution_id = :id AND step_id = :step AND fence = :fence
-    """
 )
 
 _FINISH = text(
@@ -137,35 +91,6 @@ class AlreadyBegun(Exception):
     """Another process has begun the execution: what it does must not be done twice."""
 
 
-class Bodies(dict[str, bytes]):
-    """What is to be stored under its digest; `size` is how many bytes that is."""
-
-    size = 0
-
-    def add(self, data: bytes) -> str:
-        """Adds a body; gives its digest."""
-        name = digest(data)
-        if name not in self:
-            self[name] = data
-            self.size += len(data)
-        return name
-
-    def clear(self) -> None:
-        """Forgets them all."""
-        super().clear()
-        self.size = 0
-
-    def as_values(self) -> dict[str, list[Any]]:
-        """The values for the statement that stores them."""
-        names = sorted(self)
-        return {
-            "digests": names,
-            "bodies": [self[name][:BODY_BYTES] for name in names],
-            "sizes": [len(self[name]) for name in names],
-            "cuts": [len(self[name]) > BODY_BYTES for name in names],
-        }
-
-
 class Recorder:
     """Writes one execution. Every write can be repeated, so that a short outage loses nothing.
 
@@ -181,8 +106,7 @@ class Recorder:
         self._id = execution_id
         self._redactor = redactor
         self._fence = time.time_ns()
-        # Steps that have begun and of which nothing is written yet; by step and attempt, since when.
-        self._begun: dict[tuple[str, int], tuple[float, dict[str, Any]]] = {}
+        self._rows = StepRows()
         self._writing = threading.Lock()  # of those
 
     def begin(
@@ -238,57 +162,50 @@ class Recorder:
     def begin_step(self, step: StepRecord, *, position: int, effect: Effect = Effect.WRITE) -> None:
         """Notes the intent to run a step, with its inputs.
 
-        Of one that only reads it is written with its end, or by `write_begun` before that.
+        That of one which only reads waits to be written with what comes next, or by `write_waiting`.
         """
-        begun = {
-            "row": str(uuid4()),
-            "step": step.step_id,
-            "type": step.type,
-            "attempt": step.attempt,
-            "position": position,
-            "started": step.started_at,
-            "inputs": _json(step.inputs),
-            "virtual": step.started_virtual,
-            "fence": self._fence,
-        }
-        if effect is Effect.READ:
-            with self._writing:
-                self._begun[step.step_id, step.attempt] = time.monotonic(), begun
-        else:
-            self._write(_BEGIN_STEP, **begun)
-
-    def write_begun(self) -> None:
-        """Writes which steps have begun, of those that take longer, so that they are seen to run."""
-        if not self._begun:
-            return
         with self._writing:
-            for key, (since, begun) in list(self._begun.items()):
-                if time.monotonic() - since > SHORT_SECONDS:
-                    self._write(_BEGIN_STEP, **begun)
-                    del self._begun[key]
+            begun = self._rows.begin(_begun(step, position))
+            if effect is not Effect.READ:
+                self._write_rows([begun])
+
+    def write_waiting(self) -> None:
+        """Writes what has waited for a moment: steps that have ended, and that are seen to run."""
+        with self._writing:
+            late = self._rows.late()
+            if late is not None:
+                self._write_rows(late)
 
     def finish_step(self, step: StepRecord, bodies: Bodies) -> None:
-        """Notes how a step ended, and stores the bodies of what it said.
+        """Notes how a step ended, and the bodies of what it said; with its beginning, if that waits.
 
         A process that was declared lost meanwhile changes nothing.
         """
+        ended = {
+            "completed": step.completed_at,
+            "status": step.status.value,
+            "outputs": _json(step.outputs),
+            "errors": _json(list(step.errors)),
+            "summary": step.summary,
+            "seconds": step.seconds,
+            "exchanges": _json(list(step.exchanges)),
+            "reads": _json(list(step.reads)),
+            "records": json.dumps(step.records) if step.records else None,
+            "pictures": _json(list(step.pictures)),
+        }
+        key = step.step_id, step.attempt
         with self._writing:
-            _, begun = self._begun.pop((step.step_id, step.attempt), (0.0, None))
-        self._write(
-            _WHOLE_STEP if begun else _FINISH_STEP,
-            **(begun or {"step": step.step_id, "attempt": step.attempt, "fence": self._fence}),
-            **bodies.as_values(),
-            completed=step.completed_at,
-            status=step.status.value,
-            outputs=_json(step.outputs),
-            errors=_json(list(step.errors)),
-            summary=step.summary,
-            seconds=step.seconds,
-            exchanges=_json(list(step.exchanges)),
-            reads=_json(list(step.reads)),
-            records=json.dumps(step.records) if step.records else None,
-            pictures=_json(list(step.pictures)),
-        )
+            if self._rows.end(key, ended, bodies):
+                return
+        about = {"step": step.step_id, "attempt": step.attempt, "fence": self._fence}
+        self._write(_FINISH_STEP, **about, **ended, **bodies.as_values())
+
+    def _write_rows(self, begun: Sequence[Key] = ()) -> None:
+        """Writes the steps that have ended, and of those that have begun these."""
+        values = self._rows.values(begun)
+        if values is not None:
+            self._write(NOTE_STEPS, fence=self._fence, **values)
+            self._rows.written(begun)
 
     def finish(
         self,
@@ -301,14 +218,11 @@ class Recorder:
 
         Of an execution that has ended already, as lost, it notes neither.
         """
-        for position, step in unreached:
-            self.begin_step(step, position=position)
-            self._write(
-                _NOT_RUN,
-                step=step.step_id,
-                status=StepStatus.NOT_RUN.value,
-                fence=self._fence,
-            )
+        with self._writing:
+            self._write_rows()
+        if unreached:
+            rows = [_begun(step, position) for position, step in unreached]
+            self._write(NOTE_STEPS, fence=self._fence, **not_run(rows))
         kpis = [vars(kpi) for kpi in record.kpis]
         self._write(
             _FINISH,
@@ -334,10 +248,10 @@ class Recorder:
         name = bodies.add(data)
         if self._remembers:
             self.bodies[name] = data
-        if bodies.size > BODY_BYTES:
+        if bodies.are_many:
             self._write(_KEEP_BODIES, **bodies.as_values())
             bodies.clear()
-        return name, len(data) > BODY_BYTES
+        return name, is_cut(data)
 
     def _json(self, value: Any) -> str:
         return _json(self._redactor.data(value))
@@ -349,6 +263,19 @@ class Recorder:
             return None
 
         return patiently(lambda: execute(engine, statement, {"id": self._id, **values}))
+
+
+def _begun(step: StepRecord, position: int) -> Row:
+    return {
+        "row": str(uuid4()),
+        "step": step.step_id,
+        "type": step.type,
+        "attempt": step.attempt,
+        "position": position,
+        "started": step.started_at,
+        "inputs": _json(step.inputs),
+        "virtual": step.started_virtual,
+    }
 
 
 _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode

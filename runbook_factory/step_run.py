@@ -10,10 +10,11 @@ from runbook_defs.execution import StepRecord, StepStatus
 from runbook_defs.model import Step
 from runbook_defs.outputs import select
 from runbook_defs.templates import Template, compile_template
+from runbook_factory.bodies import Bodies
 from runbook_factory.conditions import condition, written
 from runbook_factory.failures import described
 from runbook_factory.for_each import as_items, run_as_recorded, run_at_once, run_in_turn
-from runbook_factory.recorder import Bodies, Recorder
+from runbook_factory.recorder import Recorder
 from runbook_factory.retries import seconds_until_retry
 from step_ops.gate import Gate, Read
 from step_ops.recording import record_exchange, record_read

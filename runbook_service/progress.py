@@ -13,7 +13,8 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy import Engine
 
-from runbook_factory.recorder import ENDS, STEPS
+from runbook_factory.recorder import ENDS
+from runbook_factory.step_rows import STEPS
 
 RETRY_SECONDS = 1.0
 ANYWAY_SECONDS = 5.0  # how often somebody who waits looks without being told: a notice may be lost

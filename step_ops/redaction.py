@@ -162,12 +162,12 @@ class Redactor:
         """A copy of what has nothing to mask in its texts."""
         match value:
             # Most of what is in either is an atom, and a call for each would be dear.
-            case Mapping():
+            case list() | tuple():
+                return [item if type(item) in _ATOMS else self._copy(item) for item in value]
+            case dict() | Mapping():
                 return {
                     key: item if type(item) in _ATOMS else self._copy(item) for key, item in value.items()
                 }
-            case list() | tuple():
-                return [item if type(item) in _ATOMS else self._copy(item) for item in value]
             case bytes():
                 return self.bytes(value)
             case _:
@@ -186,37 +186,38 @@ class Redactor:
                 return value if mask(text) == text else mask(text)
             case bytes():
                 return self.bytes(value)
-            case Mapping():
-                return {self._masked(key, mask): self._masked(item, mask) for key, item in value.items()}
             case list() | tuple():
                 return [self._masked(item, mask) for item in value]
+            case dict() | Mapping():
+                return {self._masked(key, mask): self._masked(item, mask) for key, item in value.items()}
             case _:
                 return value
 
 
 def _gather(value: Any, texts: list[str], secrets: list[Secret]) -> None:
     """Adds all texts in `value`, numbers as they are written and keys among them, and all secrets."""
-    match value:
-        case str():
-            texts.append(value)
-        case Secret():
-            secrets.append(value)
-        case None | bool():
-            pass
-        case int() | float():
-            texts.append(str(value))
-        case Mapping():
-            _gather(list(value), texts, secrets)
-            _gather(list(value.values()), texts, secrets)
-        case list() | tuple():
-            for item in value:
-                kind = type(item)  # most are the first two, and a call for each would be dear
-                if kind is str:
-                    texts.append(item)
-                elif kind is int or kind is float:
-                    texts.append(str(item))
-                elif item is not None:
-                    _gather(item, texts, secrets)
+    rest = [value]
+    for item in rest:  # which grows meanwhile: a call for each would be dear
+        kind = type(item)
+        if kind is str:
+            texts.append(item)
+        elif kind is int or kind is float:
+            texts.append(str(item))
+        elif item is None or kind is bool:
+            continue
+        elif kind is list:
+            rest += item
+        elif isinstance(item, Secret):
+            secrets.append(item)
+        elif isinstance(item, str):
+            texts.append(item)
+        elif isinstance(item, int | float):
+            texts.append(str(item))
+        elif isinstance(item, list | tuple):
+            rest += item
+        elif isinstance(item, dict | Mapping):
+            rest += item
+            rest += item.values()
 
 
 def _mask(text: AnyStr, needles: Sequence[tuple[AnyStr, AnyStr]]) -> AnyStr:

@@ -288,6 +288,7 @@ def test_a_start_that_is_written_again_is_in_the_log_once(
     with pytest.raises(AlreadyBegun):
         begin(other)
     assert [found.subject for found in ledger.entries()] == [name]
+    settle_lost(ledger.engine)
 
 
 def test_an_execution_whose_end_cannot_be_written_is_lost_and_has_one_end(

@@ -18,8 +18,9 @@ import pytest
 
 from runbook_defs.execution import Status, StepRecord, StepStatus
 from runbook_factory import database, schema
+from runbook_factory.bodies import Bodies
 from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions
-from runbook_factory.recorder import Bodies, Recorder
+from runbook_factory.recorder import Recorder
 from step_ops.redaction import Redactor
 from step_ops.step_type import Effect
 from tests.workshop import Workshop
@@ -193,7 +194,7 @@ def test_an_answer_over_the_cap_is_cut_and_says_so(workshop: Workshop) -> None:
     assert record.steps[0].exchanges[0]["truncated"] is True
 
 
-def test_an_intent_is_stored_before_an_effect_and_of_a_step_that_reads_when_it_takes_longer(
+def test_an_intent_is_stored_before_an_effect_and_what_only_reads_with_it_or_after_a_moment(
     workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": 0}}])
@@ -212,23 +213,25 @@ def test_an_intent_is_stored_before_an_effect_and_of_a_step_that_reads_when_it_t
         )
         return dict(map(tuple, rows))
 
-    writes, reads, waits = (begin("w", Effect.WRITE), begin("r", Effect.READ), begin("l", Effect.READ))
-    recorder.write_begun()
-    assert stored() == {"w": "running"}
-    recorder.finish_step(reads, Bodies())
-    assert stored() == {"w": "running", "r": "success"}
-    monkeypatch.setattr("runbook_factory.recorder.SHORT_SECONDS", 0.0)
-    recorder.write_begun()
-    assert stored() == {"w": "running", "r": "success", "l": "running"}
-    recorder.finish_step(waits, Bodies())
+    first, second, longer = (begin(name, Effect.READ) for name in ("first", "second", "longer"))
+    recorder.finish_step(first, Bodies())
+    recorder.write_waiting()
+    assert stored() == {}
+    writes = begin("writes", Effect.WRITE)
+    recorder.finish_step(second, Bodies())
+    assert stored() == {"first": "success", "writes": "running"}
+    monkeypatch.setattr("runbook_factory.step_rows.SHORT_SECONDS", 0.0)
+    recorder.write_waiting()
+    assert stored() == {"first": "success", "writes": "running", "second": "success", "longer": "running"}
+    recorder.finish_step(longer, Bodies())
     recorder.finish_step(writes, Bodies())
-    assert stored() == {"w": "success", "r": "success", "l": "success"}
+    assert set(stored().values()) == {"success"}
 
 
 def test_many_bodies_are_stored_before_their_step_ends(
     workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runbook_factory.recorder.BODY_BYTES", 10)
+    monkeypatch.setattr("runbook_factory.bodies.BODY_BYTES", 10)
     recorder = Recorder(database.engine(workshop.project), str(uuid4()), redactor=Redactor(b"k" * 32))
     schema.ensure(database.engine(workshop.project))
     bodies = Bodies()

@@ -35,7 +35,7 @@ COST = Counter(
     {
         "FROM runs": 1,
         "UPDATE runs": 2,  # with the events until then
-        "INSERT INTO runbook.runbook_step_logs": 5,
+        "INSERT INTO runbook.runbook_step_logs": 1,
         "INSERT INTO runbook.audit_log": 2,  # by the statements that note start and end in the record
         "PG_ADVISORY_LOCK": 1,
         "PG_ADVISORY_UNLOCK": 1,
@@ -92,4 +92,4 @@ def test_an_execution_costs_so_many_statements_and_no_connection(yard: Yard) -> 
     # Events that wait are written after a moment: how many moments there are is a matter of time.
     assert kinds.pop("INSERT INTO event_logs", 0) <= 2
     assert kinds <= COST, kinds - COST
-    assert COST.total() == 12
+    assert COST.total() == 8

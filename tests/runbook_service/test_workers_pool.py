@@ -40,9 +40,9 @@ kpis:
   found: {{value: "${{steps.a.outputs.n}}", min: 1}}
 steps:
   - {{id: a, type: data_fetch, inputs: {{source_url: "{url}/wide"}}, outputs: {{n: "$.n"}}}}
-  - {{id: b, type: data_fetch, inputs: {{source_url: "{url}/wide"}}}}
+  - {{id: b, type: api_call, inputs: {{endpoint: "{url}/wide", method: POST}}}}
   - {{id: c, type: data_fetch, inputs: {{source_url: "{url}/wide"}}}}
-  - {{id: d, type: api_call, inputs: {{endpoint: "{url}/wide", method: GET}}}}
+  - {{id: d, type: api_call, inputs: {{endpoint: "{url}/wide", method: POST}}}}
   - id: e
     type: data_fetch
     depends_on: [a, b, c, d]
@@ -185,7 +185,7 @@ def test_no_thread_waits_for_a_connection_while_it_has_one_that_others_wait_for(
             for _ in replay.run(actor=local_actor(), instance=yard.instance):
                 pass
     assert yard.status(name) is SUCCESS
-    # This thread has the lease, and one for what it writes; each step has one at a time.
+    # This thread has the lease, and one for what it writes; each step that writes has one at a time.
     assert most.pop(threading.get_ident()) <= CONNECTIONS
     assert set(most.values()) == {1}
 
