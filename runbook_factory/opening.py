@@ -141,8 +141,8 @@ class _Start:
 
 def _start(runbook: LoadedRunbook, request: RunRequest, run_id: str, redactor: Redactor) -> _Start:
     original = _original(runbook, request) if request.replay is not None else None
-    if request.mode in {Mode.REPLAY, Mode.BACKTEST} and original is None:
-        raise InputError("a replay needs the execution that it does again")
+    if (request.mode in {Mode.REPLAY, Mode.BACKTEST}) is not (original is not None):
+        raise InputError("a replay, and nothing else, names the execution that it does again")
     cassette = _cassette(request.cassette) if request.mode is Mode.TEST else None
     connections = load_connections(runbook.project.connections)
     hidden = _hidden(runbook, request, run_id, original)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 import procrastinate.jobs
@@ -35,32 +36,45 @@ RETRY_SECONDS = 2.0
 OWN_CONNECTIONS = 6  # of the process that takes runs, and of its watch
 OTHERS = 20  # left to the service, to commands and to people
 
+# A worker opens its connections as it needs them: how many it may have is told by the name of its own.
+_NAME = "rb worker {id}, {slots} slots"
 _FREE = text(
-    """
+    f"""
     SELECT current_setting('max_connections')::int
-        - current_setting('superuser_reserved_connections')::int AS most
-    """
+        - current_setting('superuser_reserved_connections')::int - {OTHERS}
+        - coalesce(sum({OWN_CONNECTIONS} + {CONNECTIONS} * slots), 0) AS connections,
+        coalesce(sum(slots), 0) AS slots
+    FROM (
+        SELECT DISTINCT application_name,
+            substring(application_name FROM '^rb worker [0-9a-f]+, ([0-9]+) slots$')::int AS slots
+        FROM pg_stat_activity
+    ) AS worker
+    """  # noqa: S608 - of numbers that stand here
 )
 
 _log = logging.getLogger("runbook.worker")
 
 
 class TooManySlots(Exception):
-    """More slots than the database has connections for."""
+    """More slots than the database has connections for, beside those of other workers."""
 
-    def __init__(self, asked: int, most: int) -> None:
-        self.message = f"{asked} slots need more connections than the database has: it has room for {most}"
-        self.hint = f"start with --slots {most}, or raise max_connections of PostgreSQL"
+    def __init__(self, asked: int, *, most: int, others: int) -> None:
+        beside = f" beside the {others} of other workers" if others else ""
+        self.message = (
+            f"{asked} slots need more connections than the database has: it has room for {most}{beside}"
+        )
+        fewer = f"start with --slots {most}" if most else "stop another worker"
+        self.hint = f"{fewer}, or raise max_connections of PostgreSQL"
         super().__init__(self.message)
 
 
 def check_slots(project: Project, slots: int) -> None:
     """Raises `TooManySlots` when the database could not serve so many."""
     with engine(project).connect() as connection:
-        total = connection.execute(_FREE).scalar_one()
-    most = max((total - OTHERS - OWN_CONNECTIONS) // CONNECTIONS, 1)
+        free, others = connection.execute(_FREE).one()
+    most = max((free - OWN_CONNECTIONS) // CONNECTIONS, 0)
     if slots > most:
-        raise TooManySlots(slots, most)
+        raise TooManySlots(slots, most=most, others=others)
 
 
 def work(project: Project, slots: int, *, ready: Callable[[], None]) -> None:
@@ -95,6 +109,7 @@ class _Worker:
         self._pool = Pool(project, slots, door=self._door.outside)
         self._stopping = asyncio.Event()
         self._taken: dict[int, _Taken] = {}
+        self._name = _NAME.format(id=token_hex(4), slots=slots)
 
     async def work(self, ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -117,7 +132,14 @@ class _Worker:
     async def _take_runs(self) -> None:
         """Takes runs until it is told to stop, or the database goes away."""
         url = as_text(database_url(self._project).set(drivername="postgresql"))
-        app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=3, configure=_commit_each))
+        connector = PsycopgConnector(
+            conninfo=url,
+            kwargs={"application_name": self._name},
+            min_size=1,
+            max_size=3,
+            configure=_commit_each,
+        )
+        app = App(connector=connector)
         app.task(name=EXECUTE, pass_context=True)(self._execute)
         app.task(name=REPLAY, pass_context=True)(self._replay)
         try:

@@ -12,6 +12,8 @@ from runbook_defs.replay import Cause, ReplayReport, Verdict
 from runbook_factory import database
 from runbook_factory.execution_log import get_execution, list_executions
 from runbook_factory.instance import stored_instance
+from runbook_factory.request import ReplayRef
+from step_ops.gate import Mode
 from tests.scripted import Asked, Says, Server
 from tests.workshop import Workshop
 
@@ -274,6 +276,19 @@ def test_a_backtest_leaves_nothing_behind(workshop: Workshop, server: Server) ->
     assert report.verdict is Verdict.VERIFIED
     after = len(list_executions(database.engine(workshop.project), modes=("live", "replay", "backtest")))
     assert after == before
+
+
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.REPLAY])
+def test_a_replay_and_nothing_else_names_an_execution(workshop: Workshop, server: Server, mode: Mode) -> None:
+    server.answers = {"/a": Says([1])}
+    workshop.runbook([fetch(server, "a")])
+    record = workshop.live()
+    asked = len(server.asked)
+    named = ReplayRef(execution=record.id) if mode is Mode.LIVE else None
+    refused = workshop.live(mode=mode, replay=named)
+    assert refused.status is Status.ABORTED
+    assert refused.reason == "a replay, and nothing else, names the execution that it does again"
+    assert len(server.asked) == asked
 
 
 def test_another_definition_deviates_at_the_step_that_changed(workshop: Workshop, server: Server) -> None:

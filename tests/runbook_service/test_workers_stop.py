@@ -1,15 +1,18 @@
 """A worker that is told to stop ends what it has, leaves the rest, and nothing of it stays behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 from dagster import DagsterRunStatus
 
 from runbook_service.run_queue import STALLED_SECONDS
+from runbook_service.workers.worker import TooManySlots, check_slots
 from tests.working import Yard, is_gone, until
 
 QUEUED, SUCCESS, CANCELED = DagsterRunStatus.QUEUED, DagsterRunStatus.SUCCESS, DagsterRunStatus.CANCELED
@@ -57,3 +60,22 @@ def test_more_slots_than_the_database_has_connections_for_are_refused(yard: Yard
     assert said.returncode == 2
     assert "rb: 1000 slots need more connections than the database has: it has room for " in said.stderr
     assert "raise max_connections" in said.stderr
+
+
+def test_the_slots_of_a_worker_count_for_the_next(yard: Yard) -> None:
+    before = room(refused(yard))
+    with yard.worker(slots=37):
+        until(lambda: room(refused(yard)) <= before - 37)
+        assert " of other workers" in refused(yard)
+    until(lambda: room(refused(yard)) > before - 37)
+
+
+def refused(yard: Yard) -> str:
+    with pytest.raises(TooManySlots) as caught:
+        check_slots(yard.project, 1000)
+    return caught.value.message
+
+
+def room(message: str) -> int:
+    (found,) = re.findall(r"it has room for (\d+)", message)
+    return int(found)
