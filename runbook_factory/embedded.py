@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 # More connections than the default 100: each worker slot holds two, the web server up to forty. Single
-# pages are what executions read, and to have other processes read them costs more than to do so.
+# pages are what executions read, and to have other processes read them costs more than to do so. After a
+# checkpoint each page is written to the log as a whole once more: under load, the fewer of them the better.
 SETTINGS = """
 # runbook settings
 max_connections = 300
 jit = off
 shared_buffers = 256MB
 io_method = sync
+max_wal_size = 2GB
+checkpoint_timeout = 15min
 """
 
 
