@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -201,11 +202,26 @@ class Recorder:
         self._write(_FINISH_STEP, **about, **ended, **bodies.as_values())
 
     def _write_rows(self, begun: Sequence[Key] = ()) -> None:
-        """Writes the steps that have ended, and of those that have begun these."""
-        values = self._rows.values(begun)
-        if values is not None:
-            self._write(NOTE_STEPS, fence=self._fence, **values)
+        """Writes the steps that have ended, and of those that have begun these.
+
+        Where the database is away they go on waiting. One that it does not take is lost, and no other.
+        """
+        rows = self._rows.waiting(begun)
+        try:
+            self._note(rows)
+        except OperationalError:
+            raise
+        except Exception:
+            for row in rows:
+                with suppress(Exception):
+                    self._note([row])
             self._rows.written(begun)
+            raise
+        self._rows.written(begun)
+
+    def _note(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._write(NOTE_STEPS, fence=self._fence, **self._rows.values(rows))
 
     def finish(
         self,

@@ -100,13 +100,16 @@ class StepRows:
         is_time = late or (self._ended and self._since < before) or self._bodies.are_many
         return late if is_time else None
 
-    def values(self, begun: Sequence[Key]) -> dict[str, list[Any]] | None:
-        """What has ended, and these that have begun, for `NOTE_STEPS`; None when that is nothing."""
-        rows = [*self._ended, *(self._begun[key][1] for key in begun)]
-        return {**_columns(rows), **self._bodies.as_values()} if rows else None
+    def waiting(self, begun: Sequence[Key]) -> list[Row]:
+        """What has ended, and these that have begun."""
+        return [*self._ended, *(self._begun[key][1] for key in begun)]
+
+    def values(self, rows: Sequence[Row]) -> dict[str, list[Any]]:
+        """Rows of those that wait, and all bodies, for `NOTE_STEPS`."""
+        return {**_columns(rows), **self._bodies.as_values()}
 
     def written(self, begun: Sequence[Key]) -> None:
-        """Forgets what `values` gave."""
+        """Forgets what `waiting` gave."""
         for key in begun:
             del self._begun[key]
         self._ended.clear()

@@ -228,6 +228,24 @@ def test_an_intent_is_stored_before_an_effect_and_what_only_reads_with_it_or_aft
     assert set(stored().values()) == {"success"}
 
 
+def test_a_step_that_the_database_does_not_take_is_lost_alone(
+    workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": 0}}])
+    record = workshop.test()
+    recorder = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
+    monkeypatch.setattr("runbook_factory.step_rows.SHORT_SECONDS", 0.0)
+    for name, summary in {"b": "done", "c": "a NUL: \0", "d": "done"}.items():
+        step = StepRecord(step_id=name, type="wait", status=StepStatus.SUCCESS, summary=summary)
+        recorder.begin_step(step, position=1, effect=Effect.READ)
+        recorder.finish_step(step, Bodies())
+    with pytest.raises(ValueError, match="NUL"):
+        recorder.write_waiting()
+    recorder.finish(record, unreached=[])
+    rows = query("SELECT step_id FROM runbook.runbook_step_logs WHERE execution_id = :id", id=record.id)
+    assert {row.step_id for row in rows} == {"a", "b", "d"}
+
+
 def test_many_bodies_are_stored_before_their_step_ends(
     workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
