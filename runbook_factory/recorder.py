@@ -12,7 +12,6 @@ from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from sqlalchemy import Engine, TextClause, text
 from sqlalchemy.exc import OperationalError
@@ -23,7 +22,7 @@ from runbook_factory.audit.log import Entry, appending, values_of
 from runbook_factory.bodies import KEEP, Bodies, is_cut
 from runbook_factory.catalog import LoadedRunbook
 from runbook_factory.database import execute
-from runbook_factory.step_rows import NOTE_STEPS, STEPS, Key, Row, StepRows, not_run
+from runbook_factory.step_rows import END_STEP, NOTE_STEPS, Key, Row, StepRows, not_run
 from step_ops.redaction import Redactor
 from step_ops.step_type import Effect
 
@@ -34,9 +33,9 @@ T = TypeVar("T")
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
-
 _KEEP_BODIES = text(KEEP)
 
+# Of a row that is new, and not found again by a write that is repeated, there is no `xmax`.
 _BEGIN = text(
     f"""
     WITH actor AS (
@@ -58,19 +57,6 @@ _BEGIN = text(
         RETURNING id, xmax = 0 AS is_new
     ), noted AS ({appending("(SELECT FROM begun WHERE is_new) AS new")})
     SELECT id FROM begun
-    """  # noqa: S608 - of pieces that stand here
-)
-
-_FINISH_STEP = text(
-    f"""
-    WITH kept AS ({KEEP}), ended AS (UPDATE runbook.runbook_step_logs SET
-        completed_at = :completed, status = :status, outputs = CAST(:outputs AS JSONB),
-        errors = CAST(:errors AS JSONB), summary = :summary, seconds = :seconds,
-        exchanges = CAST(:exchanges AS JSON), reads = CAST(:reads AS JSONB),
-        records = CAST(:records AS JSONB), pictures = CAST(:pictures AS JSONB)
-    WHERE execution_id = :id AND step_id = :step AND attempt = :attempt AND fence = :fence
-    RETURNING execution_id)
-    SELECT pg_notify('{STEPS}', execution_id::text) FROM ended
     """  # noqa: S608 - of pieces that stand here
 )
 
@@ -183,7 +169,7 @@ class Recorder:
         A process that was declared lost meanwhile changes nothing.
         """
         ended = {
-            "completed": step.completed_at,
+            "completed_at": step.completed_at,
             "status": step.status.value,
             "outputs": _json(step.outputs),
             "errors": _json(list(step.errors)),
@@ -198,24 +184,24 @@ class Recorder:
         with self._writing:
             if self._rows.end(key, ended, bodies):
                 return
-        about = {"step": step.step_id, "attempt": step.attempt, "fence": self._fence}
-        self._write(_FINISH_STEP, **about, **ended, **bodies.as_values())
+        about = {"step_id": step.step_id, "attempt": step.attempt, "fence": self._fence}
+        self._write(END_STEP, **about, **ended, **bodies.as_values())
 
     def _write_rows(self, begun: Sequence[Key] = ()) -> None:
         """Writes the steps that have ended, and of those that have begun these.
 
-        Where the database is away they go on waiting. One that it does not take is lost, and no other.
+        Where the database is away they go on waiting. Of those that have ended, one that it does not take
+        is lost, and no other; those that have begun go on waiting.
         """
-        rows = self._rows.waiting(begun)
         try:
-            self._note(rows)
+            self._note(self._rows.waiting(begun))
         except OperationalError:
             raise
         except Exception:
-            for row in rows:
+            for row in self._rows.waiting():
                 with suppress(Exception):
                     self._note([row])
-            self._rows.written(begun)
+            self._rows.written()
             raise
         self._rows.written(begun)
 
@@ -283,14 +269,13 @@ class Recorder:
 
 def _begun(step: StepRecord, position: int) -> Row:
     return {
-        "row": str(uuid4()),
-        "step": step.step_id,
-        "type": step.type,
+        "step_id": step.step_id,
+        "step_type": step.type,
         "attempt": step.attempt,
         "position": position,
-        "started": step.started_at,
+        "started_at": step.started_at,
         "inputs": _json(step.inputs),
-        "virtual": step.started_virtual,
+        "started_virtual": step.started_virtual,
     }
 
 

@@ -15,17 +15,19 @@ SHORT_SECONDS = 0.1  # how long the row of a step that only reads may wait
 Row = Mapping[str, Any]
 Key = tuple[str, int]  # a step and its attempt
 
-_KINDS = {
-    "row": "UUID",
-    "step": "TEXT",
-    "type": "TEXT",
+# The columns of what is known when a step begins, and of what its end adds.
+_BEGINNING = {
+    "step_id": "TEXT",
+    "step_type": "TEXT",
     "attempt": "INTEGER",
     "position": "INTEGER",
-    "started": "TIMESTAMPTZ",
+    "started_at": "TIMESTAMPTZ",
     "inputs": "JSONB",
-    "virtual": "DOUBLE PRECISION",
+    "started_virtual": "DOUBLE PRECISION",
+}
+_END = {
     "status": "TEXT",
-    "completed": "TIMESTAMPTZ",
+    "completed_at": "TIMESTAMPTZ",
     "outputs": "JSONB",
     "errors": "JSONB",
     "summary": "TEXT",
@@ -35,32 +37,42 @@ _KINDS = {
     "records": "JSONB",
     "pictures": "JSONB",
 }
+_COLUMNS = {**_BEGINNING, **_END}
 _RUNNING: Row = {
+    **dict.fromkeys(_END),
     "status": StepStatus.RUNNING.value,
     "summary": "",
-    **dict.fromkeys(("completed", "outputs", "errors", "seconds", "records")),
     **dict.fromkeys(("exchanges", "reads", "pictures"), "[]"),
 }
 
 # By way of text, which is what the driver makes of an array of nothing but NULL.
-_COLUMNS = ", ".join(f"CAST(CAST(:{name} AS TEXT[]) AS {kind}[])" for name, kind in _KINDS.items())
+_ARRAYS = ", ".join(f"CAST(CAST(:{name} AS TEXT[]) AS {kind}[])" for name, kind in _COLUMNS.items())
 
 # A row that is there already stays, but for that of a step which an abort left behind.
 NOTE_STEPS = text(
     f"""
     WITH kept AS ({KEEP}), noted AS (
-        INSERT INTO runbook.runbook_step_logs
-            (execution_id, fence, id, step_id, step_type, attempt, position, started_at, inputs,
-             started_virtual, status, completed_at, outputs, errors, summary, seconds, exchanges, reads,
-             records, pictures)
-        SELECT CAST(:id AS UUID), CAST(:fence AS BIGINT), step.*
-        FROM unnest({_COLUMNS}) AS step
+        INSERT INTO runbook.runbook_step_logs (execution_id, fence, {", ".join(_COLUMNS)})
+        SELECT CAST(:id AS UUID), CAST(:fence AS BIGINT), step.* FROM unnest({_ARRAYS}) AS step
         ON CONFLICT (execution_id, step_id, attempt) DO UPDATE
             SET status = EXCLUDED.status, started_at = EXCLUDED.started_at
             WHERE EXCLUDED.status = 'not_run' AND runbook_step_logs.fence = EXCLUDED.fence
         RETURNING execution_id, status
     )
     SELECT pg_notify('{STEPS}', execution_id::text) FROM noted WHERE status <> 'running' LIMIT 1
+    """  # noqa: S608 - of pieces that stand here
+)
+
+# The end of a step whose row is there.
+END_STEP = text(
+    f"""
+    WITH kept AS ({KEEP}), ended AS (
+        UPDATE runbook.runbook_step_logs
+        SET {", ".join(f"{name} = CAST(:{name} AS {kind})" for name, kind in _END.items())}
+        WHERE execution_id = :id AND step_id = :step_id AND attempt = :attempt AND fence = :fence
+        RETURNING execution_id
+    )
+    SELECT pg_notify('{STEPS}', execution_id::text) FROM ended
     """  # noqa: S608 - of pieces that stand here
 )
 
@@ -76,7 +88,7 @@ class StepRows:
 
     def begin(self, row: Row) -> Key:
         """Adds a step that begins; gives its key."""
-        key = row["step"], row["attempt"]
+        key = row["step_id"], row["attempt"]
         self._begun[key] = time.monotonic(), {**_RUNNING, **row}
         return key
 
@@ -100,15 +112,15 @@ class StepRows:
         is_time = late or (self._ended and self._since < before) or self._bodies.are_many
         return late if is_time else None
 
-    def waiting(self, begun: Sequence[Key]) -> list[Row]:
+    def waiting(self, begun: Sequence[Key] = ()) -> list[Row]:
         """What has ended, and these that have begun."""
         return [*self._ended, *(self._begun[key][1] for key in begun)]
 
     def values(self, rows: Sequence[Row]) -> dict[str, list[Any]]:
         """Rows of those that wait, and all bodies, for `NOTE_STEPS`."""
-        return {**_columns(rows), **self._bodies.as_values()}
+        return {**_arrays(rows), **self._bodies.as_values()}
 
-    def written(self, begun: Sequence[Key]) -> None:
+    def written(self, begun: Sequence[Key] = ()) -> None:
         """Forgets what `waiting` gave."""
         for key in begun:
             del self._begun[key]
@@ -118,9 +130,9 @@ class StepRows:
 
 def not_run(rows: Sequence[Row]) -> dict[str, list[Any]]:
     """Steps that were never reached, for `NOTE_STEPS`."""
-    status = {"status": StepStatus.NOT_RUN.value, "started": None}
-    return {**_columns([{**_RUNNING, **row, **status} for row in rows]), **Bodies().as_values()}
+    status = {"status": StepStatus.NOT_RUN.value, "started_at": None}
+    return {**_arrays([{**_RUNNING, **row, **status} for row in rows]), **Bodies().as_values()}
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in _KINDS}
+def _arrays(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in _COLUMNS}

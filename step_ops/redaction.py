@@ -198,26 +198,20 @@ def _gather(value: Any, texts: list[str], secrets: list[Secret]) -> None:
     """Adds all texts in `value`, numbers as they are written and keys among them, and all secrets."""
     rest = [value]
     for item in rest:  # which grows meanwhile: a call for each would be dear
-        kind = type(item)
-        if kind is str:
-            texts.append(item)
-        elif kind is int or kind is float:
-            texts.append(str(item))
-        elif item is None or kind is bool:
-            continue
-        elif kind is list:
-            rest += item
-        elif isinstance(item, Secret):
-            secrets.append(item)
-        elif isinstance(item, str):
-            texts.append(item)
-        elif isinstance(item, int | float):
-            texts.append(str(item))
-        elif isinstance(item, list | tuple):
-            rest += item
-        elif isinstance(item, dict | Mapping):
-            rest += item
-            rest += item.values()
+        match item:
+            case str():
+                texts.append(item)
+            case None | bool():
+                pass
+            case int() | float():
+                texts.append(str(item))
+            case list() | tuple():
+                rest += item
+            case dict() | Mapping():
+                rest += item
+                rest += item.values()
+            case Secret():
+                secrets.append(item)
 
 
 def _mask(text: AnyStr, needles: Sequence[tuple[AnyStr, AnyStr]]) -> AnyStr:

@@ -38,6 +38,7 @@ OTHERS = 20  # left to the service, to commands and to people
 
 # A worker opens its connections as it needs them: how many it may have is told by the name of its own.
 _NAME = "rb worker {id}, {slots} slots"
+_PATTERN = f"^{_NAME.format(id='[0-9a-f]+', slots='([0-9]+)')}$"
 _FREE = text(
     f"""
     SELECT current_setting('max_connections')::int
@@ -45,11 +46,10 @@ _FREE = text(
         - coalesce(sum({OWN_CONNECTIONS} + {CONNECTIONS} * slots), 0) AS connections,
         coalesce(sum(slots), 0) AS slots
     FROM (
-        SELECT DISTINCT application_name,
-            substring(application_name FROM '^rb worker [0-9a-f]+, ([0-9]+) slots$')::int AS slots
+        SELECT DISTINCT application_name, substring(application_name FROM '{_PATTERN}')::int AS slots
         FROM pg_stat_activity
     ) AS worker
-    """  # noqa: S608 - of numbers that stand here
+    """  # noqa: S608 - of pieces that stand here
 )
 
 _log = logging.getLogger("runbook.worker")

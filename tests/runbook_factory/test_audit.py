@@ -273,6 +273,16 @@ def test_an_execution_whose_start_cannot_be_written_does_not_happen(
     assert query("SELECT 1 FROM runbook.runbook_executions WHERE status = 'running'") == []
 
 
+def tamper_meanwhile(ledger: Ledger, server: Server, statement: str) -> None:
+    """Does it when the step of the next execution asks its server."""
+
+    def answer(_: Any) -> Says:
+        ledger.tamper(statement)
+        return Says([1])
+
+    server.answers["/data"] = answer
+
+
 def test_a_start_that_is_written_again_is_in_the_log_once(
     workshop: Workshop, ledger: Ledger, fetching: dict[str, Any]
 ) -> None:
@@ -294,11 +304,9 @@ def test_a_start_that_is_written_again_is_in_the_log_once(
 def test_an_execution_whose_end_cannot_be_written_is_lost_and_has_one_end(
     workshop: Workshop, ledger: Ledger, server: Server, fetching: dict[str, Any], query: Any
 ) -> None:
-    def answer(_: Any) -> Says:
-        ledger.tamper("ALTER TABLE runbook.audit_log ADD CONSTRAINT closed CHECK (seq < 2) NOT VALID")
-        return Says([1])
-
-    server.answers["/data"] = answer
+    tamper_meanwhile(
+        ledger, server, "ALTER TABLE runbook.audit_log ADD CONSTRAINT closed CHECK (seq < 2) NOT VALID"
+    )
     try:
         with pytest.raises(RunLost):
             workshop.live(inputs=fetching)
@@ -313,11 +321,9 @@ def test_an_execution_whose_end_cannot_be_written_is_lost_and_has_one_end(
 def test_one_that_was_given_its_end_by_others_adds_no_other(
     workshop: Workshop, ledger: Ledger, server: Server, fetching: dict[str, Any], query: Any
 ) -> None:
-    def answer(_: Any) -> Says:
-        ledger.tamper("UPDATE runbook.runbook_executions SET status = 'failure' WHERE status = 'running'")
-        return Says([1])
-
-    server.answers["/data"] = answer
+    tamper_meanwhile(
+        ledger, server, "UPDATE runbook.runbook_executions SET status = 'failure' WHERE status = 'running'"
+    )
     workshop.live(inputs=fetching)
     assert query(_NEWEST) == [("failure",)]
     assert [entry.action for entry in ledger.entries()] == ["execution_started"]

